@@ -1,0 +1,72 @@
+"""DRF's errors in our format."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404
+from django.utils.translation import gettext as _
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+
+from accounts_app.errors import error_body
+from accounts_app.exceptions import (
+    DeepSpaceError,
+    FieldError,
+    InvalidInput,
+    NotAuthenticated,
+    NotFound,
+    PermissionRefused,
+)
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """Turn ``exc`` into an answer and undo the request's transaction; None (a 500) for what nobody foresaw."""
+    error, headers = _as_ours(exc), {}
+    if error is None:
+        return None
+    request = context["request"]._request
+    if getattr(request, "in_tenant_transaction", False):
+        transaction.set_rollback(True)
+    if isinstance(exc, exceptions.APIException):
+        headers = {k: v for k, v in (("WWW-Authenticate", getattr(exc, "auth_header", "")),) if v}
+        if isinstance(exc, exceptions.Throttled) and exc.wait:
+            headers["Retry-After"] = str(int(exc.wait))
+    if error.status == status.HTTP_503_SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = "2"
+    return Response(error_body(error), status=error.status, headers=headers)
+
+
+def _as_ours(exc: Exception) -> DeepSpaceError | None:
+    if isinstance(exc, DeepSpaceError):
+        return exc
+    if isinstance(exc, Http404):
+        return NotFound()
+    if isinstance(exc, PermissionDenied | exceptions.PermissionDenied):
+        return PermissionRefused()
+    if isinstance(exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+        return NotAuthenticated()
+    if isinstance(exc, exceptions.ValidationError):
+        return InvalidInput(_("The input is not valid."), details=tuple(_fields(exc.detail)))
+    if isinstance(exc, exceptions.APIException):
+        return _foreign(exc)
+    return None
+
+
+def _foreign(exc: exceptions.APIException) -> DeepSpaceError:
+    error = DeepSpaceError(str(exc.detail))
+    error.code, error.status = exc.default_code, exc.status_code  # type: ignore[misc]
+    return error
+
+
+def _fields(detail: Any, path: str = "") -> Iterator[FieldError]:
+    if isinstance(detail, dict):
+        for key, value in detail.items():
+            yield from _fields(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(detail, list):
+        for index, value in enumerate(detail):
+            nested = isinstance(value, dict | list)
+            yield from _fields(value, f"{path}[{index}]" if nested else path)
+    else:
+        yield FieldError(path or "non_field_errors", str(detail))

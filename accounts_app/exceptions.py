@@ -1,0 +1,95 @@
+"""Errors that people and programs see. Each has a code, a status and a sentence; they are rendered in one place."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field; ``field`` is a name or a JSON pointer."""
+
+    field: str
+    message: str
+
+
+class DeepSpaceError(Exception):
+    """The base of all errors with an answer for the caller. ``details`` name the fields at fault."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 400
+    default_message: ClassVar[str] = _("The request could not be carried out.")  # type: ignore[assignment]
+
+    def __init__(self, message: str = "", *, details: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(message)
+        self._message = message
+        self.details = details
+
+    @property
+    def message(self) -> str:
+        """The sentence for the caller, in the active language."""
+        return str(self._message or self.default_message)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class InvalidInput(DeepSpaceError):
+    """A field is missing, malformed or out of range."""
+
+    code = "invalid_input"
+    default_message = _("The input is not valid.")  # type: ignore[assignment]
+
+    @classmethod
+    def for_field(cls, field: str, message: str) -> "InvalidInput":
+        """Return the error for one field."""
+        return cls(message, details=(FieldError(field, str(message)),))
+
+
+class NotAuthenticated(DeepSpaceError):
+    """No valid session or key came with the request."""
+
+    code = "not_authenticated"
+    status = 401
+    default_message = _("Sign in, or send a valid API key.")  # type: ignore[assignment]
+
+
+class PermissionRefused(DeepSpaceError):
+    """The caller's role does not allow this."""
+
+    code = "permission_denied"
+    status = 403
+    default_message = _("Your role does not allow this.")  # type: ignore[assignment]
+
+
+class NotFound(DeepSpaceError):
+    """There is no such thing, or it is not the caller's: the two are never told apart."""
+
+    code = "not_found"
+    status = 404
+    default_message = _("There is nothing here.")  # type: ignore[assignment]
+
+
+class Conflict(DeepSpaceError):
+    """The thing is not in a state that allows this, or someone else was faster."""
+
+    code = "conflict"
+    status = 409
+    default_message = _("Something changed in the meantime.")  # type: ignore[assignment]
+
+
+class DependencyDown(DeepSpaceError):
+    """A service that this needs does not answer; trying again later may work."""
+
+    code = "unavailable"
+    status = 503
+    default_message = _("A service that this needs is not available. Try again in a moment.")  # type: ignore[assignment]
+
+
+class TenantRequired(DeepSpaceError):
+    """Work was begun without saying for whom."""
+
+    code = "tenant_required"
+    status = 403
+    default_message = _("No organization is active.")  # type: ignore[assignment]

@@ -1,0 +1,1 @@
+"""Tenancy: the part of this room that every other room builds on."""

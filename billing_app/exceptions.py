@@ -1,0 +1,1 @@
+"""Errors of this room; see accounts_app.exceptions for their frame."""

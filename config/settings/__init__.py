@@ -1,0 +1,13 @@
+"""Django settings, split by topic. Every variable is listed in ``.env.example``."""
+
+from config.settings.apps import *  # noqa: F403
+from config.settings.auth import *  # noqa: F403
+from config.settings.api import *  # noqa: F403
+from config.settings.core import *  # noqa: F403
+from config.settings.database import *  # noqa: F403
+from config.settings.i18n import *  # noqa: F403
+from config.settings.logging import *  # noqa: F403
+from config.settings.models import *  # noqa: F403
+from config.settings.queues import *  # noqa: F403
+from config.settings.security import *  # noqa: F403
+from config.settings.static import *  # noqa: F403

@@ -1,0 +1,53 @@
+"""The real PostgreSQL and Redis of a test run, shared by all its xdist workers."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from config.runtime.postgres import APP, OWNER, EmbeddedPostgres
+from config.runtime.redis import EmbeddedRedis
+
+_VARIABLES = ("DEEPSPACE_TEST_POSTGRES", "DEEPSPACE_TEST_REDIS")
+
+
+class TestServices:
+    """Start before Django is set up, stop at the end. xdist workers inherit the addresses from the controller."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="deepspace-test-"))
+        self.home.chmod(0o755)
+        self.postgres = EmbeddedPostgres(self.home / "postgres", durable=False)
+        self.redis = EmbeddedRedis(self.home / "redis")
+
+    def start(self) -> None:
+        self.postgres.start()
+        self.redis.start()
+        os.environ["DEEPSPACE_TEST_POSTGRES"] = self.postgres.url("{role}", "{database}")
+        os.environ["DEEPSPACE_TEST_REDIS"] = self.redis.url
+
+    def stop(self) -> None:
+        self.redis.stop()
+        self.postgres.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def are_running() -> bool:
+    """Whether another process of this run has started them."""
+    return all(name in os.environ for name in _VARIABLES)
+
+
+def database_url(role: str, database: str) -> str:
+    """Return the URL of the test server for one of: postgres, the owner, the runtime role."""
+    return os.environ["DEEPSPACE_TEST_POSTGRES"].replace("{role}", role).replace("{database}", database)
+
+
+def redis_url(worker: str) -> str:
+    """Return the URL of a Redis database of the worker's own (gw0 → 1, …)."""
+    number = int(worker.removeprefix("gw")) + 1 if worker.startswith("gw") else 0
+    return os.environ["DEEPSPACE_TEST_REDIS"].removesuffix("/0") + f"/{number}"
+
+
+__all__ = ["APP", "OWNER", "TestServices", "are_running", "database_url", "redis_url"]

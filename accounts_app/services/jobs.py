@@ -1,0 +1,115 @@
+"""Celery tasks that know for whom they work.
+
+A task of a tenant is sent with the ids of its organization and person, runs in their context, and fails
+with TenantRequired without them: row-level security would let it find nothing and call that success. A
+task of the system runs in a named operator context. The trace id travels in a message header.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+from celery import Task, current_task, shared_task
+from celery.signals import before_task_publish
+
+from accounts_app.exceptions import TenantRequired
+from accounts_app.services.trace import bind_trace, current_trace_id
+from accounts_app.tenancy.context import operator_context, tenant_context
+
+TRACE_HEADER = "trace_id"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+TaskDecorator = Callable[[Callable[..., R]], "Task[..., R]"]
+
+logger = logging.getLogger(__name__)
+
+
+def tenant_task(**celery_options: Any) -> "TaskDecorator[Any]":
+    """Make a function a Celery task of one tenant.
+
+    Senders add ``organization_id: str`` and ``user_id: str | None`` to the function's own keyword arguments;
+    the function sees only its own, inside `tenant_context`, with no transaction open. ``celery_options`` are
+    those of ``shared_task`` (``queue="model"``, ``name=…``). Raises TenantRequired, in the worker, when no
+    organization was named.
+    """
+
+    def decorate(function: Callable[..., R]) -> "Task[..., R]":
+        @wraps(function)
+        def run(
+            *args: Any, organization_id: str | UUID | None = None, user_id: str | UUID | None = None, **kwargs: Any
+        ) -> R:
+            with _traced(function), tenant_context(_organization(organization_id), _uuid(user_id)):
+                return _logged(function, *args, **kwargs)
+
+        task: Task[..., R] = shared_task(**celery_options)(run)
+        return task
+
+    return decorate
+
+
+def system_task(name: str, **celery_options: Any) -> "TaskDecorator[Any]":
+    """Make a function a Celery task above all tenants, in the operator context ``name`` (sweeps, reapers, roll-ups)."""
+
+    def decorate(function: Callable[..., R]) -> "Task[..., R]":
+        @wraps(function)
+        def run(*args: Any, **kwargs: Any) -> R:
+            with _traced(function), operator_context(name):
+                return _logged(function, *args, **kwargs)
+
+        task: Task[..., R] = shared_task(**celery_options)(run)
+        return task
+
+    return decorate
+
+
+@before_task_publish.connect
+def send_trace(headers: dict[str, Any] | None = None, **_signal: Any) -> None:
+    """Put the sender's trace id into the message."""
+    if headers is not None:
+        headers.setdefault(TRACE_HEADER, current_trace_id())
+
+
+@contextmanager
+def _traced(function: Callable[..., object]) -> Iterator[None]:
+    # Without a header (beat, or called directly) the caller's trace goes on, or a new one begins.
+    request = current_task.request if current_task else None
+    header = request.get(TRACE_HEADER) if request is not None else None
+    with bind_trace(header or current_trace_id()):
+        yield
+
+
+def _logged(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    name, began = f"{function.__module__}.{function.__name__}", time.monotonic()
+    try:
+        result = function(*args, **kwargs)
+    except Exception:
+        # Celery logs the failure too, but outside this context: without trace and organization.
+        logger.exception("task.failed", extra={"task": name, "duration_ms": _since(began)})
+        raise
+    logger.info("task.finished", extra={"task": name, "duration_ms": _since(began)})
+    return result
+
+
+def _since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
+
+
+def _organization(value: str | UUID | None) -> UUID:
+    organization_id = _uuid(value)
+    if organization_id is None:
+        raise TenantRequired
+    return organization_id
+
+
+def _uuid(value: str | UUID | None) -> UUID | None:
+    if value is None or isinstance(value, UUID):
+        return value
+    try:
+        return UUID(value)
+    except ValueError:
+        raise TenantRequired from None

@@ -15,6 +15,8 @@ from pytest_django.plugin import DjangoDbBlocker
 from config.runtime.postgres import OWNER, grant_runtime
 from tests.support import services as support
 
+pytest_plugins = ["tests.fixtures.upstream"]
+
 
 @contextmanager
 def _as_owner() -> Iterator[None]:

@@ -1,0 +1,1 @@
+"""``make bench``: what DeepSpace costs, each figure as a ratio to a reference measured in the same run."""

@@ -1,3 +1,7 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-websocket_urlpatterns: list[URLPattern | URLResolver] = []
+from gateway_app.consumers import StreamConsumer
+
+websocket_urlpatterns: list[URLPattern | URLResolver] = [
+    path("ws/streams/<uuid:stream_id>/", StreamConsumer.as_asgi(), name="stream"),
+]

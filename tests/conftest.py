@@ -24,7 +24,8 @@ def _as_owner() -> Iterator[None]:
     connection = connections["default"]
     connection.close_pool()
     original = dict(connection.settings_dict)
-    connection.settings_dict["USER"] = OWNER
+    owner = psycopg.conninfo.conninfo_to_dict(support.database_url(OWNER, os.environ["DEEPSPACE_TEST_DATABASE"]))
+    connection.settings_dict |= {"USER": OWNER, "PASSWORD": owner["password"]}
     try:
         yield
     finally:

@@ -1,3 +1,7 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from gateway_app.api.streams import stream_events
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("streams/<uuid:stream_id>/events", stream_events, name="stream-events"),
+]

@@ -1,0 +1,3 @@
+from gateway_app.models.live_stream import LiveStream, LiveStreamStatus
+
+__all__ = ["LiveStream", "LiveStreamStatus"]

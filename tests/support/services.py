@@ -1,5 +1,6 @@
 """The real PostgreSQL and Redis of a test run, shared by all its xdist workers."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -25,7 +26,8 @@ class TestServices:
     def start(self) -> None:
         self.postgres.start()
         self.redis.start()
-        os.environ["DEEPSPACE_TEST_POSTGRES"] = self.postgres.url("{role}", "{database}")
+        urls = {role: self.postgres.url(role, "{database}") for role in ("postgres", OWNER, APP)}
+        os.environ["DEEPSPACE_TEST_POSTGRES"] = json.dumps(urls)
         os.environ["DEEPSPACE_TEST_REDIS"] = self.redis.url
 
     def stop(self) -> None:
@@ -41,7 +43,8 @@ def are_running() -> bool:
 
 def database_url(role: str, database: str) -> str:
     """Return the URL of the test server for one of: postgres, the owner, the runtime role."""
-    return os.environ["DEEPSPACE_TEST_POSTGRES"].replace("{role}", role).replace("{database}", database)
+    url: str = json.loads(os.environ["DEEPSPACE_TEST_POSTGRES"])[role]
+    return url.replace("{database}", database)
 
 
 def redis_url(worker: str) -> str:

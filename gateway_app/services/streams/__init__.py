@@ -1,0 +1,7 @@
+"""Live streams: what a worker publishes while it runs, and what browsers and programs read of it."""
+
+from gateway_app.services.streams.publisher import StreamPublisher
+from gateway_app.services.streams.reader import Frame, StreamReader, stream_authorise
+from gateway_app.services.streams.rows import stream_open
+
+__all__ = ["Frame", "StreamPublisher", "StreamReader", "stream_authorise", "stream_open"]

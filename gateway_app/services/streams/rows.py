@@ -1,0 +1,55 @@
+"""The row of a stream in Postgres: who may read it, and the whole once it is closed."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts_app.exceptions import NotFound
+from accounts_app.tenancy.context import current_organization_id, current_tenant
+from gateway_app.models import LiveStream, LiveStreamStatus
+from gateway_app.services.streams.events import StreamEvent
+
+
+@transaction.atomic
+def stream_open(*, kind: str, subject_id: UUID) -> UUID:
+    """Open a stream of the bound organization for ``subject_id`` (a run) and return its id; raises TenantRequired."""
+    tenant = current_tenant()
+    stream = LiveStream.objects.create(
+        organization_id=tenant.organization_id, user_id=tenant.user_id, kind=kind, subject_id=subject_id
+    )
+    return stream.pk
+
+
+@transaction.atomic
+def stream_get(stream_id: UUID) -> LiveStream:
+    """Return the bound organization's stream; raises NotFound for anything else."""
+    stream = LiveStream.objects.filter(pk=stream_id, organization_id=current_organization_id()).first()
+    if stream is None:
+        raise NotFound
+    return stream
+
+
+@transaction.atomic
+def stream_checkpoint(stream_id: UUID, events: Sequence[StreamEvent]) -> None:
+    """Keep what was published so far; a stream that is closed, or kept further already, stays as it is."""
+    if events:
+        _open_rows(stream_id).filter(last_seq__lt=events[-1].seq).update(**_whole(events))
+
+
+@transaction.atomic
+def stream_close(stream_id: UUID, events: Sequence[StreamEvent], outcome: dict[str, Any]) -> bool:
+    """Store the whole and close the row; False when it was closed already."""
+    closing = {"status": LiveStreamStatus.CLOSED, "closed_at": timezone.now(), "outcome": outcome}
+    return bool(_open_rows(stream_id).update(**_whole(events), **closing))
+
+
+def _open_rows(stream_id: UUID) -> Any:
+    rows = LiveStream.objects.filter(pk=stream_id, organization_id=current_organization_id())
+    return rows.filter(status=LiveStreamStatus.OPEN)
+
+
+def _whole(events: Sequence[StreamEvent]) -> dict[str, Any]:
+    return {"events": [event.row() for event in events], "last_seq": events[-1].seq}

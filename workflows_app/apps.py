@@ -1,7 +1,17 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
+
+from accounts_app.signals import seed_requested
 
 
 class WorkflowsConfig(AppConfig):
     name = "workflows_app"
     verbose_name = _("Workflows")
+
+    def ready(self) -> None:
+        from workflows_app.services.seeds import seed
+
+        import_module("workflows_app.handlers")
+        seed_requested.connect(seed, dispatch_uid="workflows_app.seed")

@@ -1,1 +1,49 @@
 """Errors of this room; see accounts_app.exceptions for their frame."""
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts_app.exceptions import Conflict, DeepSpaceError, InvalidInput, NotFound
+
+
+class ConfigInvalid(InvalidInput):
+    """A workflow document has errors; ``details`` name each by its JSON pointer."""
+
+    code = "invalid_config"
+    default_message = _("The workflow has errors.")  # type: ignore[assignment]
+
+
+class WorkspaceUnknown(NotFound):
+    """There is no workspace with this key, or it is switched off."""
+
+    code = "unknown_workspace"
+    default_message = _("There is no such workspace, or it is switched off.")  # type: ignore[assignment]
+
+
+class RunActive(Conflict):
+    """The subject has a run that has not finished."""
+
+    code = "run_active"
+    default_message = _("A run is under way already. Wait until it has finished, or cancel it.")  # type: ignore[assignment]
+
+
+class RunStateConflict(Conflict):
+    """The run is not in a state that allows this."""
+
+    code = "run_state"
+    default_message = _("The run is not in a state that allows this.")  # type: ignore[assignment]
+
+
+class StepFailed(DeepSpaceError):
+    """A handler cannot do its step with what the run has; trying again will not help."""
+
+    code = "step_failed"
+    status = 422
+    default_message = _("The step could not be carried out.")  # type: ignore[assignment]
+
+
+class StepStopped(Exception):  # noqa: N818
+    """A handler noticed `should_stop` and left; not an error."""
+
+
+class LeaseLost(Exception):  # noqa: N818
+    """Another worker has the run, or it was ended: what this one still holds is thrown away."""

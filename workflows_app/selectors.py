@@ -1,0 +1,102 @@
+"""Reads. Each needs a bound tenant and a transaction, and filters by the organization as well as the policies do."""
+
+from uuid import UUID
+
+from django.db.models import F, Q, QuerySet
+
+from accounts_app.exceptions import NotFound
+from accounts_app.tenancy.context import current_organization_id
+from workflows_app.contracts import EventDetail, RunDetail, StepDetail, StepSpec, WorkspaceRef
+from workflows_app.models import RunEvent, StepRun, WorkflowConfig, WorkflowRun, Workspace
+
+
+def workspace_list(*, active_only: bool = True) -> tuple[WorkspaceRef, ...]:
+    """Return the workspaces in a fixed order, named in the active language."""
+    rows = Workspace.objects.filter(is_active=True) if active_only else Workspace.objects.all()
+    return tuple(WorkspaceRef(key=row.key, name=row.label, is_active=row.is_active) for row in rows)
+
+
+def configs_readable() -> QuerySet[WorkflowConfig]:
+    """Return the organization's own workflow versions and the shared ones, newest first, own before shared."""
+    own_or_shared = Q(organization_id=current_organization_id()) | Q(organization__isnull=True)
+    return WorkflowConfig.objects.filter(own_or_shared).order_by(
+        F("organization_id").asc(nulls_last=True), "-created_at", "-id"
+    )
+
+
+def run_get(run_id: UUID) -> RunDetail:
+    """Return a run's state. Raises NotFound, also for another organization's."""
+    run = WorkflowRun.objects.filter(organization_id=current_organization_id(), pk=run_id).first()
+    if run is None:
+        raise NotFound
+    return run_detail(run)
+
+
+def runs_for_subject(subject_id: UUID, *, limit: int = 50) -> tuple[RunDetail, ...]:
+    """Return the newest runs about one subject (a task)."""
+    runs = WorkflowRun.objects.filter(organization_id=current_organization_id(), subject_id=subject_id)
+    return tuple(run_detail(run) for run in runs.order_by("-created_at", "-id")[:limit])
+
+
+def run_steps(run_id: UUID) -> tuple[StepDetail, ...]:
+    """Return every attempt at every step, in the order of the stage."""
+    rows = StepRun.objects.filter(organization_id=current_organization_id(), run_id=run_id)
+    return tuple(step_detail(row) for row in rows.order_by("position", "attempt"))
+
+
+def run_events(run_id: UUID, *, after: int = 0, limit: int = 500) -> tuple[EventDetail, ...]:
+    """Return the run's log after event number ``after``, oldest first."""
+    rows = RunEvent.objects.filter(organization_id=current_organization_id(), run_id=run_id, seq__gt=after)
+    return tuple(_event_detail(row) for row in rows.order_by("seq")[:limit])
+
+
+def run_detail(run: WorkflowRun) -> RunDetail:
+    """Return the row as a value that may leave this room."""
+    return RunDetail(
+        id=run.id,
+        organization_id=run.organization_id,
+        user_id=run.user_id,
+        config_id=run.config_id,
+        workspace_key=run.workspace_key,
+        stage=run.stage,
+        next_stage=run.next_stage or None,
+        subject_id=run.subject_id,
+        stream_id=run.stream_id,
+        status=run.status,
+        steps=tuple(StepSpec.from_json(step) for step in run.steps),
+        cursor=run.cursor,
+        context=run.context,
+        error=run.error,
+        cost_usd=run.cost_usd,
+        trace_id=run.trace_id,
+    )
+
+
+def step_detail(row: StepRun) -> StepDetail:
+    """Return the row as a value that may leave this room."""
+    return StepDetail(
+        key=row.key,
+        action=row.action,
+        via=row.via,
+        attempt=row.attempt,
+        status=row.status,
+        output=row.output,
+        error=row.error,
+        model=row.model,
+        tokens=row.tokens,
+        cost_usd=row.cost_usd,
+        duration_ms=row.duration_ms,
+    )
+
+
+def _event_detail(row: RunEvent) -> EventDetail:
+    return EventDetail(
+        id=row.id,
+        seq=row.seq,
+        prev_event_id=row.prev_event_id,
+        type=row.type,
+        step_key=row.step_key,
+        data=row.data,
+        trace_id=row.trace_id,
+        at=row.created_at.isoformat(),
+    )

@@ -3,6 +3,7 @@
 from config.settings.apps import *  # noqa: F403
 from config.settings.auth import *  # noqa: F403
 from config.settings.api import *  # noqa: F403
+from config.settings.billing import *  # noqa: F403
 from config.settings.core import *  # noqa: F403
 from config.settings.database import *  # noqa: F403
 from config.settings.i18n import *  # noqa: F403
@@ -11,3 +12,4 @@ from config.settings.models import *  # noqa: F403
 from config.settings.queues import *  # noqa: F403
 from config.settings.security import *  # noqa: F403
 from config.settings.static import *  # noqa: F403
+from config.settings.workflows import *  # noqa: F403

@@ -1,0 +1,16 @@
+from workflows_app.models.config import ConfigStatus, WorkflowConfig
+from workflows_app.models.event import RunEvent
+from workflows_app.models.run import RunStatus, WorkflowRun
+from workflows_app.models.step_run import StepRun, StepStatus
+from workflows_app.models.workspace import Workspace
+
+__all__ = [
+    "ConfigStatus",
+    "RunEvent",
+    "RunStatus",
+    "StepRun",
+    "StepStatus",
+    "WorkflowConfig",
+    "WorkflowRun",
+    "Workspace",
+]

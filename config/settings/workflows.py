@@ -1,0 +1,10 @@
+"""The workflow engine's clocks. All in seconds."""
+
+from config.settings.env import env, positive_int
+
+# A worker that stays silent for this long has lost its run. Renewed three times in between.
+WORKFLOW_LEASE_SECONDS = env.float("WORKFLOW_LEASE_SECONDS", default=15.0)
+# No step takes longer; afterwards its lease is let go.
+WORKFLOW_STEP_TIMEOUT_SECONDS = env.float("WORKFLOW_STEP_TIMEOUT_SECONDS", default=900.0)
+# How many workers one step may take down before its run is given up.
+WORKFLOW_MAX_CRASHES = positive_int("WORKFLOW_MAX_CRASHES", 5)

@@ -1,0 +1,34 @@
+import uuid
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class RunEvent(models.Model):
+    """One fact about a run. Append-only; ``seq`` has no gaps and ``prev_event_id`` chains each to the one before."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey("accounts_app.Organization", on_delete=models.PROTECT, related_name="+")
+    # No foreign key: SET NULL would be an update of an append-only row.
+    user_id = models.UUIDField(_("user"), null=True, blank=True)
+    run = models.ForeignKey("workflows_app.WorkflowRun", on_delete=models.PROTECT, related_name="events")
+    seq = models.PositiveIntegerField(_("number"))
+    prev_event_id = models.UUIDField(_("previous event"), null=True, blank=True)
+    type = models.CharField(_("type"), max_length=40)
+    step_key = models.CharField(_("step"), max_length=60, blank=True)
+    data = models.JSONField(_("data"), default=dict, blank=True)
+    trace_id = models.CharField(_("trace id"), max_length=32, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        db_table = "run_events"
+        verbose_name = _("run event")
+        verbose_name_plural = _("run events")
+        ordering = ["run", "seq"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "seq"], name="event_seq_once"),
+            models.UniqueConstraint(fields=["run", "prev_event_id"], nulls_distinct=False, name="event_chain_unforked"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.type}"

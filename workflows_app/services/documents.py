@@ -1,0 +1,40 @@
+"""A workflow document (WORKFLOW.json) as stages and steps."""
+
+from collections import Counter
+from uuid import UUID
+
+from workflows_app.contracts import ConfigRef, Json, StageSpec, StepSpec
+
+
+def document_parse(config_id: UUID, document: Json) -> ConfigRef:
+    """Return a valid document's stages; steps of the same action get keys of their own: review, review-2."""
+    return ConfigRef(
+        id=config_id,
+        workspace=document["workspace"],
+        version=document["version"],
+        name=document.get("name", ""),
+        stages={key: _stage(key, stage) for key, stage in document["stages"].items()},
+        start=document["defaults"]["start"],
+    )
+
+
+def _stage(key: str, stage: Json) -> StageSpec:
+    seen: Counter[str] = Counter()
+    steps = []
+    for step in stage["steps"]:
+        seen[step["action"]] += 1
+        steps.append(_step(step, seen[step["action"]]))
+    return StageSpec(key=key, name=stage["name"], steps=tuple(steps), next=stage.get("next"))
+
+
+def _step(step: Json, occurrence: int) -> StepSpec:
+    # A dash cannot be part of an action, so that a numbered key never meets another action's.
+    key = step["action"] if occurrence == 1 else f"{step['action']}-{occurrence}"
+    return StepSpec(
+        key=key,
+        action=step["action"],
+        via=step.get("via", ""),
+        template=step.get("with", ""),
+        params=step.get("params", {}),
+        attempts=step.get("retry", {}).get("attempts", 0),
+    )

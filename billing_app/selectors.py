@@ -1,0 +1,79 @@
+"""Reads. Sums come from the daily roll-up; only one task's cost is summed from its records, by an index."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Count, QuerySet, Sum
+
+from accounts_app.exceptions import NotFound
+from billing_app.contracts import ZERO, DaySpend, ModelSpend, UsageEntry, UsageTotals, WalletSummary
+from billing_app.models import Transaction, UsageDaily, UsageRecord, Wallet
+from billing_app.services.wallets import summary_of
+
+_SUMS = {name: Sum(name) for name in ("input_tokens", "output_tokens", "cost_usd", "charged_usd")}
+
+
+def wallet_summary(organization_id: UUID) -> WalletSummary:
+    """Return the organization's wallet in USD; raises NotFound when there is none for the caller."""
+    figures = Wallet.objects.filter(organization_id=organization_id).values_list("balance", "frozen").first()
+    if figures is None:
+        raise NotFound
+    return summary_of(*figures)
+
+
+def cost_between(organization_id: UUID, start: date, end: date) -> Decimal:
+    """Return what the wallet paid from ``start`` to ``end``, both days (UTC) included, in USD."""
+    charged = _days(organization_id, start, end).aggregate(charged=Sum("charged_usd"))["charged"]
+    return charged or ZERO
+
+
+def totals_between(organization_id: UUID, start: date, end: date) -> UsageTotals:
+    """Return all figures from ``start`` to ``end``, both days (UTC) included."""
+    return _totals(_days(organization_id, start, end).aggregate(calls=Sum("calls"), **_SUMS))
+
+
+def spend_by_day(organization_id: UUID, start: date, end: date) -> tuple[DaySpend, ...]:
+    """Return each day (UTC) from ``start`` to ``end``, both included, oldest first; days without calls have zeros."""
+    rows = _days(organization_id, start, end).values("day").annotate(calls=Sum("calls"), **_SUMS).order_by("day")
+    known = {row["day"]: _totals(row) for row in rows}
+    days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
+    return tuple(DaySpend(day=day, totals=known.get(day, UsageTotals())) for day in days)
+
+
+def spend_by_model(organization_id: UUID, start: date, end: date) -> tuple[ModelSpend, ...]:
+    """Return each model used from ``start`` to ``end``, both days (UTC) included, dearest first."""
+    rows = _days(organization_id, start, end).values("model").annotate(calls=Sum("calls"), **_SUMS)
+    ordered = rows.order_by("-charged_usd", "model")
+    return tuple(ModelSpend(model=row["model"], totals=_totals(row)) for row in ordered)
+
+
+def usage_for_task(organization_id: UUID, task_id: UUID) -> UsageTotals:
+    """Return what one task has used so far."""
+    records = usage_records(organization_id).filter(task_id=task_id)
+    return _totals(records.aggregate(calls=Count("pk"), **_SUMS))
+
+
+def usage_entries_for_task(organization_id: UUID, task_id: UUID, *, limit: int = 200) -> tuple[UsageEntry, ...]:
+    """Return the task's model calls, newest first."""
+    records = usage_records(organization_id).filter(task_id=task_id)
+    return tuple(record.entry() for record in records.order_by("-created_at", "-id")[:limit])
+
+
+def usage_records(organization_id: UUID) -> QuerySet[UsageRecord]:
+    """The organization's usage records, to be filtered and paged."""
+    return UsageRecord.objects.filter(organization_id=organization_id)
+
+
+def transactions(organization_id: UUID) -> QuerySet[Transaction]:
+    """The organization's ledger entries, to be filtered and paged."""
+    return Transaction.objects.filter(organization_id=organization_id)
+
+
+def _days(organization_id: UUID, start: date, end: date) -> QuerySet[UsageDaily]:
+    return UsageDaily.objects.filter(organization_id=organization_id, day__range=(start, end))
+
+
+def _totals(row: dict[str, object]) -> UsageTotals:
+    names = ("calls", *_SUMS)
+    return UsageTotals(**{name: row[name] for name in names if row[name] is not None})  # type: ignore[arg-type]

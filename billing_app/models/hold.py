@@ -1,0 +1,66 @@
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts_app.tenancy.models import TenantModel
+from billing_app.models.wallet import Wallet
+
+
+class HoldStatus(models.TextChoices):
+    """Open until it resolves, once: captured (wholly or in part, the rest goes back), released, or expired by time."""
+
+    OPEN = "open", _("Open")
+    CAPTURED = "captured", _("Captured")
+    RELEASED = "released", _("Released")
+    EXPIRED = "expired", _("Expired")
+
+
+class Hold(TenantModel):
+    """Money set aside before a model call, in USD."""
+
+    # Books outlive what they are about: nothing with entries can be deleted.
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="holds")
+    amount = models.DecimalField(_("amount (USD)"), max_digits=20, decimal_places=10)
+    captured = models.DecimalField(_("captured (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))
+    refunded = models.DecimalField(_("refunded (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))
+    status = models.CharField(_("status"), max_length=10, choices=HoldStatus, default=HoldStatus.OPEN)
+    billing_ref_id = models.CharField(_("billing reference"), max_length=100)
+    trace_id = models.CharField(_("trace id"), max_length=32, blank=True)
+    expires_at = models.DateTimeField(_("expires at"))
+    resolved_at = models.DateTimeField(_("resolved at"), null=True, blank=True)
+
+    class Meta:
+        db_table = "holds"
+        verbose_name = _("hold")
+        verbose_name_plural = _("holds")
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "id"], name="hold_in_organization"),
+            models.CheckConstraint(condition=Q(status__in=HoldStatus.values), name="hold_status_known"),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="hold_amount_positive"),
+            models.CheckConstraint(
+                condition=Q(captured__gte=0) & Q(captured__lte=F("amount")), name="hold_captured_within_amount"
+            ),
+            models.CheckConstraint(
+                condition=Q(status=HoldStatus.CAPTURED) | Q(captured=0), name="hold_captured_only_when_captured"
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded__gte=0) & Q(refunded__lte=F("captured")), name="hold_refunded_within_captured"
+            ),
+            models.CheckConstraint(
+                condition=Q(status=HoldStatus.OPEN, resolved_at__isnull=True)
+                | (~Q(status=HoldStatus.OPEN) & Q(resolved_at__isnull=False)),
+                name="hold_resolved_at_when_resolved",
+            ),
+        ]
+        indexes = [
+            # the sweep: open holds that ran out of time, oldest first
+            models.Index(fields=["expires_at"], condition=Q(status="open"), name="hold_open_by_expiry"),
+            # a call's holds, for the ledger check and the admin's search
+            models.Index(fields=["organization", "billing_ref_id"], name="hold_by_billing_ref"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount.normalize():f} USD · {self.status}"

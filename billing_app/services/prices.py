@@ -1,0 +1,82 @@
+"""Prices: which one is in force, and what a call costs by it."""
+
+from datetime import date, datetime
+from decimal import Decimal, localcontext
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts_app.exceptions import InvalidInput
+from accounts_app.services.audit import audit_record
+from billing_app.contracts import ZERO, PriceRef, TokenBuckets
+from billing_app.exceptions import KeyConflict, ModelNotPriced
+from billing_app.models import Price
+from billing_app.services.amounts import amount_checked, amount_rounded
+
+PER_TOKENS = 1_000_000
+
+
+def price_current(*, model_key: str, at: datetime | None = None) -> PriceRef:
+    """Return the price of ``model_key`` in force at ``at`` (now by default); raises ModelNotPriced."""
+    begun = Price.objects.filter(model_key=model_key, effective_from__lte=at or timezone.now())
+    price = begun.order_by("-effective_from").first()
+    if price is None:
+        raise ModelNotPriced(_("%(model)s has no price in force.") % {"model": model_key})
+    return price.ref()
+
+
+def price_cost(price: PriceRef, tokens: TokenBuckets) -> Decimal:
+    """Return what ``tokens`` cost in USD: exact, rounded half up once, at the end, to ten places."""
+    with localcontext(prec=60):
+        millionths = (
+            price.input * tokens.input
+            + price.cached_input * tokens.cached_input
+            + price.cache_write * tokens.cache_write
+            + price.output * tokens.output
+            + price.reasoning * tokens.reasoning
+        )
+        return amount_rounded(millionths / PER_TOKENS + price.per_request)
+
+
+@transaction.atomic
+def price_set(
+    *,
+    model_key: str,
+    input: Decimal,  # noqa: A002 - the bucket's name
+    output: Decimal,
+    effective_from: datetime,
+    source: str,
+    cached_input: Decimal | None = None,
+    cache_write: Decimal | None = None,
+    reasoning: Decimal | None = None,
+    per_request: Decimal = ZERO,
+    source_date: date | None = None,
+) -> PriceRef:
+    """Append the price of ``model_key`` from ``effective_from`` on, in USD per 1,000,000 tokens.
+
+    Left out, cached input and cache writes cost as much as input, and reasoning as much as output. The same price again
+    changes nothing; another one from the same moment raises KeyConflict. Raises TypeError for floats.
+    """
+    if not model_key or not source:
+        raise InvalidInput.for_field("source" if model_key else "model_key", _("This field is required."))
+    rates = {
+        "input": input,
+        "cached_input": input if cached_input is None else cached_input,
+        "cache_write": input if cache_write is None else cache_write,
+        "output": output,
+        "reasoning": output if reasoning is None else reasoning,
+        "per_request": per_request,
+    }
+    checked = {name: amount_checked(rate, field=name, least=ZERO) for name, rate in rates.items()}
+    price, created = Price.objects.get_or_create(
+        model_key=model_key,
+        effective_from=effective_from,
+        defaults={**checked, "source": source, "source_date": source_date},
+    )
+    if created:
+        data = {name: str(rate) for name, rate in checked.items()}
+        audit_record(action="price.set", target_type="price", target_id=price.id, data={"model": model_key, **data})
+    elif any(getattr(price, name) != rate for name, rate in checked.items()):
+        raise KeyConflict(_("This model has another price from the same moment."))
+    return price.ref()

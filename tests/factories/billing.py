@@ -1,0 +1,67 @@
+"""Organizations with money, prices and calls."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from accounts_app.services.users import user_create
+from accounts_app.tenancy.context import operator_atomic, tenant_atomic
+from billing_app.contracts import HoldRef, PriceRef, TokenBuckets, UsageEntry
+from billing_app.models import Wallet
+from billing_app.services.holds import wallet_hold
+from billing_app.services.prices import price_set
+from billing_app.services.usage import usage_record
+from billing_app.services.wallets import wallet_topup
+
+USD = Decimal
+
+
+def organization_with(amount: str = "0", email: str = "") -> UUID:
+    """Return a new person's organization with ``amount`` USD in its wallet."""
+    user = user_create(email=email or f"{uuid.uuid4().hex}@example.com")
+    with operator_atomic("factory"):
+        organization_id = Wallet.objects.get(user_id=user.pk).organization_id
+        if Decimal(amount):
+            wallet_topup(organization_id=organization_id, amount=Decimal(amount), key="factory")
+    return organization_id
+
+
+def hold_of(organization_id: UUID, amount: str, *, ref: str = "", seconds: int = 600) -> HoldRef:
+    """Return a new hold; a tenant or operator context must be bound."""
+    return wallet_hold(
+        organization_id=organization_id,
+        amount=Decimal(amount),
+        key=uuid.uuid4().hex,
+        billing_ref_id=ref or str(uuid.uuid4()),
+        expires_in=timedelta(seconds=seconds),
+    )
+
+
+def price_of(model_key: str = "", *, since: datetime = datetime(2026, 1, 1, tzinfo=UTC), **rates: str) -> PriceRef:
+    """Return a new price, of a new model unless named."""
+    chosen = {"input": "1", "output": "2"} | rates
+    with operator_atomic("factory"):
+        return price_set(
+            model_key=model_key or f"model-{uuid.uuid4().hex[:12]}",
+            effective_from=since,
+            source="a price list",
+            **{name: Decimal(rate) for name, rate in chosen.items()},
+        )
+
+
+def usage_of(organization_id: UUID, price: PriceRef, **fields: Any) -> UsageEntry:
+    """Record a call of the organization, in a transaction of its own."""
+    values: dict[str, Any] = {
+        "call_id": uuid.uuid4(),
+        "model": price.model_key,
+        "provider": "scripted",
+        "price": price,
+        "tokens": TokenBuckets(input=100, output=50),
+        "cost_usd": Decimal("0.0002"),
+        "charged_usd": Decimal(0),
+        "ending": "completed",
+    }
+    with tenant_atomic(organization_id):
+        return usage_record(**(values | fields))

@@ -7,5 +7,8 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        # Connects the sending of trace ids, also where a task is only sent by name.
+        # Each registers itself: signal receivers, the trace header of jobs, the role check, the API's auth schemes.
+        from accounts_app import receivers  # noqa: F401
+        from accounts_app.api import schema  # noqa: F401
         from accounts_app.services import jobs  # noqa: F401
+        from accounts_app.tenancy import role  # noqa: F401

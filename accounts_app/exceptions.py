@@ -71,12 +71,51 @@ class NotFound(DeepSpaceError):
     default_message = _("There is nothing here.")  # type: ignore[assignment]
 
 
+class CsrfFailed(DeepSpaceError):
+    """A form or a session's API call came without the token that proves it is from our own page."""
+
+    code = "csrf_failed"
+    status = 403
+    default_message = _("This form has expired. Load the page again and repeat what you did.")  # type: ignore[assignment]
+
+
 class Conflict(DeepSpaceError):
     """The thing is not in a state that allows this, or someone else was faster."""
 
     code = "conflict"
     status = 409
     default_message = _("Something changed in the meantime.")  # type: ignore[assignment]
+
+
+class LastOwner(Conflict):
+    """An organization keeps at least one owner."""
+
+    code = "last_owner"
+    default_message = _("An organization keeps at least one owner. Make someone else an owner first.")  # type: ignore[assignment]
+
+
+class MethodNotAllowed(DeepSpaceError):
+    """The address exists, but not for this HTTP method."""
+
+    code = "method_not_allowed"
+    status = 405
+    default_message = _("This address does not answer to this method.")  # type: ignore[assignment]
+
+
+class TooManyRequests(DeepSpaceError):
+    """A limit on attempts was reached."""
+
+    code = "too_many_requests"
+    status = 429
+    default_message = _("Too many attempts. Wait a few minutes, then try again.")  # type: ignore[assignment]
+
+
+class InternalError(DeepSpaceError):
+    """Something nobody foresaw; the trace id finds it in the log."""
+
+    code = "internal_error"
+    status = 500
+    default_message = _("Something went wrong on our side. It has been recorded.")  # type: ignore[assignment]
 
 
 class DependencyDown(DeepSpaceError):

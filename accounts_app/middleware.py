@@ -1,25 +1,31 @@
 """Trace id and tenant of every request."""
 
+import logging
 import re
+import time
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
+from allauth.account.middleware import AccountMiddleware
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.utils.cache import patch_vary_headers
 
-from accounts_app.errors import error_response
-from accounts_app.exceptions import DeepSpaceError
+from accounts_app.errors import error_response, known_error
+from accounts_app.exceptions import MethodNotAllowed
+from accounts_app.services.operators import admin_tenant, operator_request_record
 from accounts_app.services.principals import principal_of
 from accounts_app.services.trace import bind_trace
-from accounts_app.tenancy.context import bound
+from accounts_app.tenancy.context import NOBODY, Tenant, bound
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 View = Callable[..., HttpResponseBase]
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
+
+logger = logging.getLogger(__name__)
 
 
 class TraceMiddleware:
@@ -29,9 +35,11 @@ class TraceMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        began = time.monotonic()
         with bind_trace(self._incoming(request)) as trace_id:
             response = self.get_response(request)
             response["X-Trace-Id"] = trace_id
+            self._log(request, response, time.monotonic() - began)
             return response
 
     @staticmethod
@@ -39,6 +47,21 @@ class TraceMiddleware:
         parts = request.headers.get("traceparent", "").split("-")
         candidate = parts[1] if len(parts) == 4 else request.headers.get("X-Trace-Id", "")
         return candidate if _TRACE_ID.fullmatch(candidate) else ""
+
+    @staticmethod
+    def _log(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+        tenant: Tenant = getattr(request, "tenant", NOBODY)
+        logger.info(
+            "request.finished",
+            extra={
+                "method": request.method,
+                "path": request.path,
+                "status": response.status_code,
+                "duration_ms": round(seconds * 1000),
+                "organization_id": tenant.organization_id,
+                "operator": tenant.operator,
+            },
+        )
 
 
 class TenantMiddleware:
@@ -50,6 +73,8 @@ class TenantMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        # The view is called here, so its exceptions do not reach allauth's own middleware.
+        self._account_exception = AccountMiddleware(get_response).process_exception
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return self.get_response(request)
@@ -58,27 +83,51 @@ class TenantMiddleware:
         self, request: HttpRequest, view: View, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
         try:
-            principal = principal_of(request)
-            request.principal = principal  # type: ignore[attr-defined]
-            request.tenant = principal.tenant  # type: ignore[attr-defined]
+            tenant = self._identify(request)
             if iscoroutinefunction(view):
                 return None
-            with bound(principal.tenant):
+            with bound(tenant):
                 response = self._run(request, view, args, kwargs)
-        except DeepSpaceError as error:
-            response = error_response(request, error)
-        if principal_is_key(request):
-            patch_vary_headers(response, ["Authorization"])  # type: ignore[arg-type]
+        except Exception as error:
+            answer = self.process_exception(request, error)
+            if answer is None:
+                raise
+            response = answer
+        return self._finished(request, response)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """Answer what is foreseen, here for asynchronous views too; None leaves it to Django."""
+        error = known_error(exception)
+        if error is not None:
+            return error_response(request, error)
+        response: HttpResponseBase | None = self._account_exception(request, exception)
         return response
 
-    def _run(
-        self, request: HttpRequest, view: View, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> HttpResponseBase:
+    def _identify(self, request: HttpRequest) -> Tenant:
+        principal = principal_of(request)
+        operator = admin_tenant(request, principal)
+        request.principal = principal  # type: ignore[attr-defined]
+        request.tenant = operator or principal.tenant  # type: ignore[attr-defined]
+        return operator or principal.tenant
+
+    def _run(self, request: HttpRequest, view: View, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HttpResponseBase:
         if getattr(view, "non_atomic", False):
             return _rendered(view(request, *args, **kwargs))
         with transaction.atomic():
             request.in_tenant_transaction = True  # type: ignore[attr-defined]
+            if request.tenant.operator:  # type: ignore[attr-defined]
+                operator_request_record(request)
             return _rendered(view(request, *args, **kwargs))
+
+    @staticmethod
+    def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if isinstance(response, HttpResponseNotAllowed) and not response.content:
+            allowed = response["Allow"]
+            response = error_response(request, MethodNotAllowed())
+            response["Allow"] = allowed
+        if "Authorization" in request.headers and isinstance(response, HttpResponse):
+            patch_vary_headers(response, ["Authorization"])
+        return response
 
 
 def non_atomic(view: ViewT) -> ViewT:
@@ -87,12 +136,11 @@ def non_atomic(view: ViewT) -> ViewT:
     return view
 
 
-def principal_is_key(request: HttpRequest) -> bool:
-    """Whether the caller was recognised by an API key."""
-    return "Authorization" in request.headers
-
-
 def _rendered(response: HttpResponseBase) -> HttpResponseBase:
-    if isinstance(response, HttpResponse) and hasattr(response, "render") and not getattr(response, "is_rendered", True):
+    if (
+        isinstance(response, HttpResponse)
+        and hasattr(response, "render")
+        and not getattr(response, "is_rendered", True)
+    ):
         response.render()
     return response

@@ -16,4 +16,5 @@ urlpatterns = [
 handler400 = "accounts_app.web.errors.bad_request"
 handler403 = "accounts_app.web.errors.forbidden"
 handler404 = "accounts_app.web.errors.not_found"
+handler429 = "accounts_app.web.errors.too_many_requests"
 handler500 = "accounts_app.web.errors.server_error"

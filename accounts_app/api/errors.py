@@ -7,10 +7,10 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404
 from django.utils.translation import gettext as _
-from rest_framework import exceptions, status
+from rest_framework import exceptions
 from rest_framework.response import Response
 
-from accounts_app.errors import error_body
+from accounts_app.errors import error_body, error_headers
 from accounts_app.exceptions import (
     DeepSpaceError,
     FieldError,
@@ -22,19 +22,15 @@ from accounts_app.exceptions import (
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """Turn ``exc`` into an answer and undo the request's transaction; None (a 500) for what nobody foresaw."""
-    error, headers = _as_ours(exc), {}
+    """Turn ``exc`` into an answer and undo the request's transaction; None (for the middleware) for anything else."""
+    error = _as_ours(exc)
     if error is None:
         return None
-    request = context["request"]._request
-    if getattr(request, "in_tenant_transaction", False):
+    if getattr(context["request"], "in_tenant_transaction", False):
         transaction.set_rollback(True)
-    if isinstance(exc, exceptions.APIException):
-        headers = {k: v for k, v in (("WWW-Authenticate", getattr(exc, "auth_header", "")),) if v}
-        if isinstance(exc, exceptions.Throttled) and exc.wait:
-            headers["Retry-After"] = str(int(exc.wait))
-    if error.status == status.HTTP_503_SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = "2"
+    headers = error_headers(error)
+    if isinstance(exc, exceptions.Throttled) and exc.wait:
+        headers["Retry-After"] = str(int(exc.wait) + 1)
     return Response(error_body(error), status=error.status, headers=headers)
 
 

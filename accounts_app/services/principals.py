@@ -27,9 +27,12 @@ class Principal:
 
 
 def principal_of(request: HttpRequest) -> Principal:
-    """Return the caller of ``request``; raises NotAuthenticated for a key that is wrong, expired or revoked."""
+    """Return the caller of ``request``; raises NotAuthenticated for a key that is wrong, expired or revoked.
+
+    Keys open the REST API only: pages are for people, and their forms are guarded by the session.
+    """
     scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
+    if scheme.lower() == "bearer" and request.path.startswith("/api/"):
         return principal_by_key(secret.strip())
     if isinstance(request.user, AnonymousUser):
         return Principal(user=request.user, tenant=NOBODY)

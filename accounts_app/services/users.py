@@ -1,15 +1,10 @@
-"""People, and the personal organization that each of them has."""
-
-import uuid
+"""People. Each has a personal organization from the first moment, however the account came to be."""
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts_app.exceptions import InvalidInput
-from accounts_app.models import Membership, Organization, Role, User
-from accounts_app.services.audit import audit_record
-from accounts_app.signals import organization_created
-from accounts_app.tenancy.context import tenant_context
+from accounts_app.models import User
 
 
 @transaction.atomic
@@ -18,21 +13,13 @@ def user_create(*, email: str, password: str | None = None, is_operator: bool = 
 
     Raises InvalidInput when the address is taken.
     """
-    if User.objects.filter(email__iexact=email).exists():
+    if User.objects.filter(email=email.strip().lower()).exists():
         raise InvalidInput.for_field("email", _("This address has an account already."))
     create = User.objects.create_superuser if is_operator else User.objects.create_user
-    user = create(email=email, password=password)
-    personal_organization_create(user=user)
-    return user
+    return create(email=email, password=password)
 
 
 @transaction.atomic
-def personal_organization_create(*, user: User) -> Organization:
-    """Create the organization that belongs to this user alone, and tell the rooms above."""
-    organization = Organization(id=uuid.uuid4(), name=user.email.split("@")[0][:120], is_personal=True)
-    with tenant_context(organization.id, user.id, Role.OWNER):
-        organization.save(force_insert=True)
-        Membership.objects.create(organization=organization, user=user, role=Role.OWNER)
-        audit_record(action="organization.create", target_type="organization", target_id=organization.id)
-        organization_created.send(sender=Organization, organization_id=organization.id, user_id=user.id)
-    return organization
+def user_language_set(*, user: User, language: str) -> None:
+    """Remember the language that ``user`` chose, for mails and for the next sign-in elsewhere."""
+    User.objects.filter(pk=user.pk).update(language=language)

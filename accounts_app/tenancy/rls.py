@@ -15,7 +15,7 @@ OWN_ROWS = f"organization_id = {ORGANIZATION}"
 
 
 def enable_rls(table: str, *, using: str = OWN_ROWS, check: str = OWN_ROWS) -> RunSQL:
-    """Force row-level security on ``table``: ``using`` says who reads, ``check`` what may be written; operators both."""
+    """Force row-level security on ``table``: ``using`` is who reads, ``check`` what may be written; operators both."""
     return RunSQL(
         sql=f"""
             ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;

@@ -25,5 +25,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def create_cursor(self, name: str | None = None):  # type: ignore[no-untyped-def]
         # Outside a transaction the policies see no tenant and every query would quietly find nothing.
         if not self.in_atomic_block and context.tenant_or_nobody() != context.NOBODY and self.autocommit:
-            raise ImproperlyConfigured("A bound tenant needs a transaction: open transaction.atomic() around the query.")
+            raise ImproperlyConfigured(
+                "A bound tenant needs a transaction: open transaction.atomic() around the query."
+            )
         return super().create_cursor(name)

@@ -1,0 +1,49 @@
+"""API keys over the API."""
+
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts_app.api.pagination import KeysetPagination
+from accounts_app.api.serializers import ApiKeyInput, ApiKeyOutput, NewApiKeyOutput
+from accounts_app.exceptions import NotFound
+from accounts_app.selectors import api_keys_visible
+from accounts_app.services.api_keys import api_key_create, api_key_revoke
+from accounts_app.tenancy.context import current_tenant
+
+
+class ApiKeysView(APIView):
+    @extend_schema(responses=ApiKeyOutput(many=True), operation_id="api_keys_list")
+    def get(self, request: Request) -> Response:
+        """List the keys that the caller may see, newest first."""
+        pages = KeysetPagination()
+        page = pages.paginate_queryset(api_keys_visible(current_tenant()), request, view=self)
+        return pages.get_paginated_response(ApiKeyOutput(page, many=True).data)
+
+    @extend_schema(request=ApiKeyInput, responses={201: NewApiKeyOutput}, operation_id="api_keys_create")
+    def post(self, request: Request) -> Response:
+        """Make a key. The answer is the only place where the whole key is ever shown."""
+        given = ApiKeyInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        new_key = api_key_create(**given.validated_data)
+        return Response(NewApiKeyOutput(new_key).data, status=status.HTTP_201_CREATED)
+
+
+class ApiKeyView(APIView):
+    @extend_schema(responses=ApiKeyOutput, operation_id="api_keys_retrieve")
+    def get(self, request: Request, key_id: UUID) -> Response:
+        """One key, without its secret."""
+        api_key = api_keys_visible(current_tenant()).filter(pk=key_id).first()
+        if api_key is None:
+            raise NotFound
+        return Response(ApiKeyOutput(api_key).data)
+
+    @extend_schema(responses={204: None}, operation_id="api_keys_revoke")
+    def delete(self, request: Request, key_id: UUID) -> Response:
+        """Revoke a key for good. Revoking it again changes nothing."""
+        api_key_revoke(api_key_id=key_id)
+        return Response(status=status.HTTP_204_NO_CONTENT)

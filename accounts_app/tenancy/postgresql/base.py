@@ -12,6 +12,16 @@ _APPLY = (
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    _is_connecting = False
+
+    def init_connection_state(self) -> None:
+        # A process's first connection asks the server for its version, before any transaction and for nobody.
+        self._is_connecting = True
+        try:
+            super().init_connection_state()
+        finally:
+            self._is_connecting = False
+
     def _set_autocommit(self, autocommit: bool) -> None:
         super()._set_autocommit(autocommit)  # type: ignore[misc]
         if not autocommit and context.tenant_or_nobody() != context.NOBODY:
@@ -24,6 +34,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def create_cursor(self, name: str | None = None):  # type: ignore[no-untyped-def]
         # Outside a transaction the policies see no tenant and every query would quietly find nothing.
+        if self._is_connecting:
+            return super().create_cursor(name)
         if not self.in_atomic_block and context.tenant_or_nobody() != context.NOBODY and self.autocommit:
             raise ImproperlyConfigured(
                 "A bound tenant needs a transaction: open transaction.atomic() around the query."

@@ -24,25 +24,25 @@ class KeyConflict(Conflict):
     """The idempotency key was used before, for something else. Trying again cannot help."""
 
     code = "idempotency_conflict"
-    default_message = _("This idempotency key was used for something else.")  # type: ignore[assignment]
+    default_message = _("This idempotency key was used for something else.")
 
 
 class HoldResolved(Conflict):
     """The hold was captured, released or expired already; a hold resolves once."""
 
     code = "hold_resolved"
-    default_message = _("This hold has been resolved already.")  # type: ignore[assignment]
+    default_message = _("This hold has been resolved already.")
 
 
 class OverCapture(Conflict):
     """More was to be captured than is held."""
 
     code = "over_capture"
-    default_message = _("More cannot be captured than was held.")  # type: ignore[assignment]
+    default_message = _("More cannot be captured than was held.")
 
 
 class OverRefund(Conflict):
     """More was to be refunded than was captured and not yet refunded."""
 
     code = "over_refund"
-    default_message = _("More cannot be refunded than was captured.")  # type: ignore[assignment]
+    default_message = _("More cannot be refunded than was captured.")

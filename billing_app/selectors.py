@@ -23,9 +23,8 @@ def wallet_summary(organization_id: UUID) -> WalletSummary:
 
 
 def cost_between(organization_id: UUID, start: date, end: date) -> Decimal:
-    """Return what the wallet paid from ``start`` to ``end``, both days (UTC) included, in USD."""
-    charged = _days(organization_id, start, end).aggregate(charged=Sum("charged_usd"))["charged"]
-    return charged or ZERO
+    """Return what the calls from ``start`` to ``end`` cost, both days (UTC) included, in USD."""
+    return _days(organization_id, start, end).aggregate(cost=Sum("cost_usd"))["cost"] or ZERO
 
 
 def totals_between(organization_id: UUID, start: date, end: date) -> UsageTotals:

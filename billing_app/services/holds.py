@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
@@ -174,7 +175,7 @@ RETURNING organization_id, billing_ref_id, amount
 
 def _resolve(hold_id: UUID, status: HoldStatus, key: str, *, captured: Decimal = ZERO) -> _Held:
     """End the hold: the guard lets one caller through, the others find it resolved."""
-    parameters = {
+    parameters: dict[str, Any] = {
         "hold_id": hold_id,
         "status": status.value,
         "captured": captured,
@@ -237,7 +238,7 @@ def _wallet_of(hold_id: UUID) -> Q:
 
 
 def _stored_hold(stored: Transaction) -> HoldRef:
-    return hold_ref(Hold.objects.get(pk=stored.hold_id))
+    return hold_ref(Hold.objects.get(transactions=stored))
 
 
 def _stored_amount(stored: Transaction) -> Decimal:

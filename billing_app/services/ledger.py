@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
@@ -105,7 +105,7 @@ def entry_post(organization_id: UUID, entry: Entry) -> Posted:
     caller, KeyTaken when the key was used. Call it through `post_once`, which also settles races for the key.
     """
     by_balance, by_frozen = (sign * entry.amount for sign in EFFECTS[entry.kind])
-    parameters = {
+    parameters: dict[str, Any] = {
         "id": uuid4(),
         "organization_id": organization_id,
         "user_id": tenant_or_nobody().user_id,

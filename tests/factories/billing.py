@@ -41,13 +41,13 @@ def hold_of(organization_id: UUID, amount: str, *, ref: str = "", seconds: int =
 
 def price_of(model_key: str = "", *, since: datetime = datetime(2026, 1, 1, tzinfo=UTC), **rates: str) -> PriceRef:
     """Return a new price, of a new model unless named."""
-    chosen = {"input": "1", "output": "2"} | rates
+    chosen: dict[str, Any] = {name: Decimal(rate) for name, rate in ({"input": "1", "output": "2"} | rates).items()}
     with operator_atomic("factory"):
         return price_set(
             model_key=model_key or f"model-{uuid.uuid4().hex[:12]}",
             effective_from=since,
             source="a price list",
-            **{name: Decimal(rate) for name, rate in chosen.items()},
+            **chosen,
         )
 
 

@@ -52,7 +52,7 @@ def tenant_task(**celery_options: Any) -> "TaskDecorator[Any]":
     return decorate
 
 
-def system_task(name: str, **celery_options: Any) -> "TaskDecorator[Any]":
+def system_task(name: str, /, **celery_options: Any) -> "TaskDecorator[Any]":
     """Make a function a Celery task above all tenants, in the operator context ``name`` (sweeps, reapers, roll-ups)."""
 
     def decorate(function: Callable[..., R]) -> "Task[..., R]":

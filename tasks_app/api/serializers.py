@@ -1,0 +1,148 @@
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from tasks_app.models import Task, TaskEvent
+
+
+class TextField(serializers.CharField):
+    """A string and nothing else: no number is taken for its digits."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class TaskInput(serializers.Serializer[Any]):
+    # Length and blankness are the service's to judge: pages come the same way.
+    inputText = TextField(trim_whitespace=False, allow_blank=True)
+    preferredWorkspace = TextField(required=False, allow_blank=True, allow_null=True, max_length=20)
+
+
+class TaskCreatedOutput(serializers.Serializer[Any]):
+    taskId = serializers.UUIDField(source="task_id")
+    workspaceKey = serializers.CharField(source="workspace_key")
+    nextStage = serializers.CharField(source="next_stage")
+
+
+class AdvanceInput(serializers.Serializer[Any]):
+    stage = TextField(max_length=64)
+    action = TextField(max_length=20)
+    params = serializers.JSONField(required=False, default=dict)
+
+
+class AdvanceOutput(serializers.Serializer[Any]):
+    ok = serializers.BooleanField(default=True)
+    runId = serializers.UUIDField(source="run_id", allow_null=True)
+    streamId = serializers.UUIDField(source="stream_id", allow_null=True)
+    nextStage = serializers.CharField(source="next_stage", allow_null=True)
+    versionId = serializers.CharField(required=False, allow_null=True, help_text=_("Only after Prefer: wait=N."))
+
+
+class CancelOutput(serializers.Serializer[Any]):
+    ok = serializers.BooleanField(default=True)
+    runId = serializers.UUIDField(source="run_id")
+
+
+class TaskTitleInput(serializers.Serializer[Any]):
+    title = TextField(allow_blank=True)
+
+
+class NextStepOutput(serializers.Serializer[Any]):
+    stage = serializers.CharField()
+    stage_name = serializers.CharField()
+    action = serializers.CharField()
+
+
+class TaskOutput(serializers.ModelSerializer[Task]):
+    """A task in a list. The view puts the next steps into the context."""
+
+    next_step = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Task
+        fields = [
+            "id",
+            "title",
+            "workspace_key",
+            "status",
+            "current_stage",
+            "next_step",
+            "prompt_id",
+            "cost_usd",
+            "input_tokens",
+            "output_tokens",
+            "model",
+            "stages_count",
+            "active_run_id",
+            "active_stream_id",
+            "created_at",
+            "updated_at",
+        ]
+        read_only_fields = fields
+
+    def get_next_step(self, task: Task) -> dict[str, str] | None:
+        step = self.context["next_steps"][task.id]
+        return dict(NextStepOutput(step).data) if step.is_possible else None
+
+
+class TaskDetailOutput(TaskOutput):
+    text = serializers.CharField()
+    previous_text = serializers.SerializerMethodField()
+    findings = serializers.SerializerMethodField()
+
+    class Meta(TaskOutput.Meta):
+        fields = [
+            *TaskOutput.Meta.fields,
+            "input_text",
+            "text",
+            "previous_text",
+            "findings",
+            "last_error",
+            "last_stream_id",
+            "events_count",
+        ]
+        read_only_fields = fields
+
+    def get_previous_text(self, task: Task) -> str:
+        return str(task.metadata.get("previous_text") or "")
+
+    def get_findings(self, task: Task) -> list[dict[str, Any]]:
+        return list(task.metadata.get("findings") or [])
+
+
+class TaskEventOutput(serializers.ModelSerializer[TaskEvent]):
+    version_id = serializers.SerializerMethodField()
+    prompt_run_id = serializers.SerializerMethodField()
+
+    class Meta:
+        model = TaskEvent
+        fields = [
+            "id",
+            "seq",
+            "event_key",
+            "stage_key",
+            "step_key",
+            "input",
+            "output",
+            "run_id",
+            "version_id",
+            "prompt_run_id",
+            "model",
+            "input_tokens",
+            "output_tokens",
+            "cost_usd",
+            "prev_event_id",
+            "trace_id",
+            "user_id",
+            "created_at",
+        ]
+        read_only_fields = fields
+
+    def get_version_id(self, event: TaskEvent) -> str | None:
+        return event.output.get("version_id")
+
+    def get_prompt_run_id(self, event: TaskEvent) -> str | None:
+        return event.output.get("prompt_run_id")

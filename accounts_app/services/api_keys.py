@@ -58,11 +58,25 @@ def api_key_revoke(*, api_key_id: UUID) -> None:
         raise NotFound
     if not can_write(tenant):
         raise PermissionRefused
+    _revoke(api_key)
+
+
+@transaction.atomic
+def api_keys_revoke_as_operator(*, api_key_ids: list[UUID]) -> int:
+    """Stop keys of any tenant, in an operator context; return how many worked until now."""
+    revoked = 0
+    for api_key in ApiKey.objects.filter(pk__in=api_key_ids, revoked_at=None):
+        revoked += _revoke(api_key)
+    return revoked
+
+
+def _revoke(api_key: ApiKey) -> int:
     # Guarded, so that of two at once only one writes the moment and the audit row.
-    if ApiKey.objects.filter(pk=api_key.pk, revoked_at=None).update(revoked_at=timezone.now()):
-        audit_record(
-            action="api_key.revoke", target_type="api_key", target_id=api_key.pk, data={"prefix": api_key.prefix}
-        )
+    revoked = ApiKey.objects.filter(pk=api_key.pk, revoked_at=None).update(revoked_at=timezone.now())
+    if revoked:
+        data = {"prefix": api_key.prefix, "organization": str(api_key.organization_id)}
+        audit_record(action="api_key.revoke", target_type="api_key", target_id=api_key.pk, data=data)
+    return revoked
 
 
 def _valid_name(name: str) -> str:

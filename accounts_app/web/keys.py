@@ -17,7 +17,7 @@ from accounts_app.web.mixins import OrganizationMixin
 
 
 class KeysView(OrganizationMixin):
-    """List the keys; make one. The new key is in the answer to the form and nowhere else; that answer is never stored."""
+    """List the keys; make one. The new key is in the answer to the form and nowhere else; nothing stores it."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(ApiKeyForm())

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 VENV_PYTHON = Path(__file__).resolve().parent / ".venv" / "bin" / "python"
+# The runtime role owns nothing, so commands that change tables speak as their owner.
+OWNER_COMMANDS = {"migrate", "sqlmigrate", "dbshell", "optimizemigration", "squashmigrations"}
 
 
 def main() -> None:
@@ -16,6 +18,8 @@ def main() -> None:
         if VENV_PYTHON.exists() and Path(sys.prefix) != VENV_PYTHON.parents[1]:
             os.execv(VENV_PYTHON, [str(VENV_PYTHON), *sys.argv])  # noqa: S606
         sys.exit("Django is not installed. Run `make install` first.")
+    if OWNER_COMMANDS.intersection(sys.argv[1:2]):
+        os.environ.setdefault("DATABASE_ROLE", "owner")
     execute_from_command_line(sys.argv)
 
 

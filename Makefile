@@ -1,0 +1,31 @@
+# make run | test | check | bench: each works from a bare checkout with Python 3.11 or newer.
+PYTHON ?= python3
+VENV_PYTHON := .venv/bin/python
+ARGS ?=
+
+.PHONY: run install test check bench help
+.SILENT:
+.DEFAULT_GOAL := help
+
+help:
+	echo 'make run     start everything; Ctrl-C stops it'
+	echo 'make test    all tests, in a database of their own (ARGS="tests/unit -k wallet" for some)'
+	echo 'make check   format, lint, types, layers, templates, migrations, translations'
+	echo 'make bench   benchmarks, as ratios to a reference in the same run'
+	echo 'make install what the others do first'
+
+install:
+	$(PYTHON) scripts/bootstrap.py --dev --model
+
+# exec: the process manager takes the place of the shell, so that signals reach it.
+run:
+	$(PYTHON) scripts/bootstrap.py --model && DEEPSPACE_UNDER_MAKE=1 exec $(VENV_PYTHON) -m config.runtime
+
+test:
+	$(PYTHON) scripts/bootstrap.py --dev && exec $(VENV_PYTHON) scripts/run_tests.py $(ARGS)
+
+check:
+	$(PYTHON) scripts/bootstrap.py --dev && exec $(VENV_PYTHON) scripts/check.py $(ARGS)
+
+bench:
+	$(PYTHON) scripts/bootstrap.py --dev && exec $(VENV_PYTHON) -m bench $(ARGS)

@@ -1,0 +1,5 @@
+import sys
+
+from config.runtime.manager import main
+
+sys.exit(main())

@@ -1,0 +1,94 @@
+"""``python -m config.runtime``: services, then migrations, then applications; and all of it back in reverse order."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config.runtime import bonds
+from config.runtime.console import say
+from config.runtime.lock import AlreadyRunning
+from config.runtime.options import read_options
+from config.runtime.postgres import PostgresFailed
+from config.runtime.redis import RedisFailed
+from config.runtime.roles import DatabaseRefused
+from config.runtime.services import ServiceRefused
+from config.runtime.system import Refused, System
+
+CANNOT_START = (Refused, AlreadyRunning, PostgresFailed, RedisFailed, DatabaseRefused, ServiceRefused)
+TICK = 0.25  # seconds between two looks at the processes
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM came while starting or serving."""
+
+
+def main() -> int:
+    """Run the system until a signal; returns the exit code (0 after a clean stop, 1 when it could not start)."""
+    try:
+        options = read_options()
+    except ImproperlyConfigured as refused:
+        say(f"Not started. {refused}")
+        return 1
+    if os.environ.get("DEEPSPACE_UNDER_MAKE"):
+        bonds.end_with_parent(signal.SIGTERM)  # make killed outright leaves nobody who could press Ctrl-C
+    bonds.adopt_orphans()
+    return _run(System(options))
+
+
+def _run(system: System) -> int:
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in signals:
+        signal.signal(number, _interrupt)
+    code = 0
+    try:
+        system.open()
+        system.start()
+        _serve(system)
+    except Interrupted:
+        say("")
+    except CANNOT_START as refused:
+        say(f"Not started. {refused}")
+        code = 1
+    finally:
+        for number in signals:
+            signal.signal(number, lambda *_: system.hurry())
+        system.stop()
+    return code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted
+
+
+def _serve(system: System) -> None:
+    make = _MakeAbove()
+    while not make.was_interrupted():
+        system.look_after()
+        time.sleep(TICK)
+    raise Interrupted
+
+
+class _MakeAbove:
+    """GNU make, told to stop by SIGINT to itself alone, does not pass it on but waits for us for ever.
+
+    It stops catching the signal when it has got it, and that can be seen.
+    """
+
+    def __init__(self) -> None:
+        self.pid = os.getppid() if os.environ.get("DEEPSPACE_UNDER_MAKE") else 0
+        self.caught_at_first = self._catches_sigint()
+
+    def was_interrupted(self) -> bool:
+        return self.caught_at_first and not self._catches_sigint()
+
+    def _catches_sigint(self) -> bool:
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return False
+        caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")), "0")
+        return bool(int(caught, 16) & 1 << signal.SIGINT - 1)

@@ -1,0 +1,26 @@
+"""``python -m config.runtime.prepare``: initial data and, in development, the demo account; one start of Django."""
+
+import os
+import sys
+
+DEMO_EMAIL = "demo@example.com"
+DEMO_CREDIT_USD = "5"
+DEMO_MADE = "The demo account was made."
+
+
+def main() -> None:
+    """Load the initial data; make the account when ``DEMO_PASSWORD`` is given and there is no account yet."""
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("seed", stdout=sys.stderr)
+    if os.environ.get("DEMO_PASSWORD"):
+        made = call_command("demo_account", DEMO_EMAIL, stdout=sys.stderr)
+        if made == "made":
+            call_command("wallet_topup", DEMO_EMAIL, DEMO_CREDIT_USD, stdout=sys.stderr)
+            print(DEMO_MADE)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,11 +1,24 @@
 """The Celery application. Queues: ``model`` (I/O-bound, threads), ``work`` (CPU-bound, prefork)."""
 
 import os
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 from celery import Celery
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("deepspace")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@app.on_after_configure.connect
+def collect_schedules(sender: Celery, **_signal: Any) -> None:
+    """Give beat what each room's ``schedule`` module asks for; rooms without one have nothing to do by the clock."""
+    rooms = [name for name in settings.INSTALLED_APPS if name.endswith("_app")]
+    for room in rooms:
+        if find_spec(f"{room}.schedule") is not None:
+            sender.conf.beat_schedule.update(import_module(f"{room}.schedule").BEAT_SCHEDULE)

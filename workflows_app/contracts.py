@@ -169,7 +169,7 @@ class EventDetail:
 class Publisher(Protocol):
     """Where a run's live events go; the gateway's StreamPublisher is one."""
 
-    def publish(self, type: str, data: Json) -> None:  # noqa: A002
+    def publish(self, event_type: str, data: Json) -> None:
         """Send one event."""
 
     def delta(self, step: str, text: str) -> None:
@@ -178,7 +178,7 @@ class Publisher(Protocol):
     def restart(self, step: str) -> None:
         """Say that a step begins again and replaces its text."""
 
-    def close(self, outcome: Json) -> None:
+    def close(self, outcome: Json | None = None) -> None:
         """End the stream and keep its outcome."""
 
 

@@ -59,6 +59,8 @@ class WorkflowRun(TenantModel):
     event_seq = models.PositiveIntegerField(_("last event"), default=0)
     last_event_id = models.UUIDField(null=True, blank=True)
     trace_id = models.CharField(_("trace id"), max_length=32, blank=True)
+    # The starter's: prompts and messages follow it in the worker.
+    language = models.CharField(_("language"), max_length=10, blank=True)
     started_at = models.DateTimeField(_("started at"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
 

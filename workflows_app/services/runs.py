@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts_app.exceptions import Conflict, InvalidInput, NotFound
@@ -17,8 +18,8 @@ from workflows_app.models import ConfigStatus, RunStatus, WorkflowConfig, Workfl
 from workflows_app.selectors import configs_readable, run_detail
 from workflows_app.services.dispatch import dispatch_later
 from workflows_app.services.documents import document_parse
-from workflows_app.services.endings import run_finish
 from workflows_app.services.events import EVENT_COLUMNS, NewEvent, events_append
+from workflows_app.services.steps import next_step
 
 _ACTIVE = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
 
@@ -30,6 +31,7 @@ def run_start(
     workspace_key: str,
     stage: str,
     step_filter: str | None = None,
+    steps: tuple[StepSpec, ...] = (),
     subject_id: UUID | None = None,
     context: Json | None = None,
     stream_id: UUID | None = None,
@@ -37,7 +39,8 @@ def run_start(
 ) -> RunRef:
     """Accept a run of one stage; a worker begins it after the commit, also when the broker is down just now.
 
-    ``step_filter`` picks the steps of the stage by key, action or via. ``key`` makes the start happen once: the
+    ``step_filter`` picks the steps of the stage by key, action or via; ``steps`` replaces them altogether, also
+    with a step that the stage does not have. ``key`` makes the start happen once: the
     same key with the same fields returns the run that exists. Raises NotFound (no such version), InvalidInput
     (stage, action), RunActive (the subject has an unfinished run), Conflict (same key, other fields).
     """
@@ -48,11 +51,11 @@ def run_start(
     if config is None:
         raise NotFound
     spec = _stage(config, stage)
-    steps = _steps(spec, step_filter)
+    chosen = steps or _steps(spec, step_filter)
     try:
         with transaction.atomic():
             run = _insert(
-                config, spec, steps, subject_id=subject_id, context=context or {}, stream_id=stream_id, key=key
+                config, spec, chosen, subject_id=subject_id, context=context or {}, stream_id=stream_id, key=key
             )
     except IntegrityError as error:
         raced = _same_start(key, config_id, stage, subject_id)
@@ -78,7 +81,7 @@ def run_cancel(*, run_id: UUID) -> RunRef:
     if run.lease_until is None:
         # Whoever still believes in an older claim is fenced by the new token.
         run.token += 1
-        run_finish(run, RunStatus.CANCELLED)
+        next_step(run)
         dispatch_later(run)
     return run_detail(run).ref
 
@@ -117,6 +120,7 @@ def _insert(config: WorkflowConfig, stage: StageSpec, steps: tuple[StepSpec, ...
         next_stage=stage.next or "",
         steps=[step.as_json() for step in steps],
         trace_id=current_trace_id(),
+        language=get_language() or "",
         idempotency_key=fields.pop("key"),
         **fields,
     )

@@ -1,0 +1,6 @@
+"""What beat does for this room."""
+
+BEAT_SCHEDULE = {
+    # A tick that waited longer than its successor is worth nothing.
+    "workflows-reap": {"task": "workflows.reap", "schedule": 1.0, "options": {"queue": "work", "expires": 2.0}},
+}

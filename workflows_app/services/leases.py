@@ -1,0 +1,144 @@
+"""The heartbeat of a worker process: one thread renews all its leases and brings back who is to stop."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from accounts_app.tenancy.context import operator_atomic
+from workflows_app.services.claims import Claim
+
+logger = logging.getLogger(__name__)
+
+# One statement each, whatever the number of runs; the database's clock.
+_RENEW = """
+    UPDATE workflow_runs AS run SET lease_until = statement_timestamp() + make_interval(secs => %s)
+    FROM unnest(%s::uuid[], %s::bigint[]) AS mine (id, token)
+    WHERE run.id = mine.id AND run.token = mine.token AND run.lease_until IS NOT NULL
+"""
+_CHECK = """
+    SELECT run.id, run.token, run.cancel_requested_at IS NOT NULL FROM workflow_runs AS run
+    WHERE run.id = ANY(%s::uuid[])
+"""
+CHECK_SECONDS = 0.5
+
+
+@dataclass(eq=False)
+class Lease:
+    """One run held by this process. ``deadline`` is the current step's, ``sure_until`` the lease's as we know it."""
+
+    run_id: UUID
+    token: int
+    deadline: float = 0.0
+    sure_until: float = 0.0
+    fenced: threading.Event = field(default_factory=threading.Event)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the step has had its time."""
+        return time.monotonic() > self.deadline
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another worker has the run, or may have it: this one slept, or did not reach the database."""
+        return self.fenced.is_set() or time.monotonic() > self.sure_until
+
+    def should_stop(self) -> bool:
+        """Whether the step's handler should leave now."""
+        return self.is_lost or self.cancelled.is_set() or self.is_overdue
+
+    def begin_step(self) -> None:
+        """Give the next step its full time. Its transaction has just renewed the lease."""
+        now = time.monotonic()
+        self.deadline = now + settings.WORKFLOW_STEP_TIMEOUT_SECONDS
+        self.sure_until = now + settings.WORKFLOW_LEASE_SECONDS
+
+
+class LeaseKeeper:
+    """Keeps a thread while there is a lease to renew. One instance a process."""
+
+    def __init__(self) -> None:
+        self._leases: set[Lease] = set()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def hold(self, claim: Claim) -> Iterator[Lease]:
+        """Renew the claim's lease for the block."""
+        lease = Lease(claim.run.pk, claim.token)
+        lease.begin_step()
+        with self._lock:
+            self._leases.add(lease)
+            self._wake.clear()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="workflow-leases", daemon=True)
+                self._thread.start()
+        try:
+            yield lease
+        finally:
+            with self._lock:
+                self._leases.discard(lease)
+                if not self._leases:
+                    self._wake.set()
+            self._rest()
+
+    def _rest(self) -> None:
+        """Wait until an idle heartbeat has let go of its connection, unless a new lease needs it."""
+        thread = self._thread
+        while thread is not None and thread.is_alive() and not self._leases:
+            thread.join(0.05)
+
+    def _run(self) -> None:
+        renewed = 0.0
+        while self._holding():
+            self._wake.wait(min(CHECK_SECONDS, settings.WORKFLOW_LEASE_SECONDS / 3))
+            now = time.monotonic()
+            due = now - renewed >= settings.WORKFLOW_LEASE_SECONDS / 3 - CHECK_SECONDS / 2
+            try:
+                self._beat(self._current(), renew=due)
+            except DatabaseError as error:
+                # Not the end: a lease that runs out meanwhile is noticed when recording.
+                logger.warning("workflow.heartbeat_failed", extra={"error": str(error)})
+                connection.close()
+                continue
+            renewed = now if due else renewed
+
+    def _holding(self) -> bool:
+        with self._lock:
+            if self._leases:
+                return True
+            self._thread = None
+        connection.close()
+        return False
+
+    def _current(self) -> list[Lease]:
+        with self._lock:
+            # A step that has had its time is renewed no more: another worker takes it, or gives it up.
+            return [lease for lease in self._leases if not lease.is_overdue]
+
+    def _beat(self, leases: list[Lease], *, renew: bool) -> None:
+        ids, began = [lease.run_id for lease in leases], time.monotonic()
+        with operator_atomic("workflow-leases"), connection.cursor() as cursor:
+            if renew:
+                cursor.execute(_RENEW, [settings.WORKFLOW_LEASE_SECONDS, ids, [lease.token for lease in leases]])
+            cursor.execute(_CHECK, [ids])
+            rows = {row[0]: row for row in cursor.fetchall()}
+        for lease in leases:
+            _id, token, cancelled = rows[lease.run_id]
+            if token != lease.token:
+                lease.fenced.set()
+            elif renew:
+                lease.sure_until = began + settings.WORKFLOW_LEASE_SECONDS
+            if cancelled:
+                lease.cancelled.set()
+
+
+LEASES = LeaseKeeper()

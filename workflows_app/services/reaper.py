@@ -1,0 +1,76 @@
+"""Brings back what got lost: messages that never came, workers that went away, runs that kill their workers."""
+
+import logging
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import DurationField, ExpressionWrapper, F, Q, Value
+from django.db.models.functions import Least, Now, Power
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+
+from accounts_app.services.trace import bind_trace
+from accounts_app.tenancy.context import tenant_context
+from workflows_app.models import RunStatus, StepRun, StepStatus, WorkflowRun
+from workflows_app.services.claims import claimable, lease_length
+from workflows_app.services.dispatch import message_send
+from workflows_app.services.steps import step_failed
+
+logger = logging.getLogger(__name__)
+
+# A message that waits in a long queue is not lost: each silence is given twice the time of the one before.
+_MAX_PATIENCE = 40
+
+
+def runs_reap(*, limit: int = 200) -> int:
+    """Give up poison runs and send again what no worker has; in an operator context. Returns the messages sent."""
+    _poison_give_up(limit)
+    sent = 0
+    for run in _due(limit):
+        if not message_send(run.id, run.organization_id, run.user_id):
+            _not_sent(run)
+            break
+        sent += 1
+    return sent
+
+
+@transaction.atomic
+def _due(limit: int) -> list[WorkflowRun]:
+    """Mark as sent what is to be sent: two reapers share the work, and skip each other's rows."""
+    patience = ExpressionWrapper(
+        lease_length() * Least(Power(Value(2.0), F("dispatches")), Value(float(_MAX_PATIENCE))), DurationField()
+    )
+    silent = Q(dispatched_at__isnull=True) | Q(dispatched_at__lt=Now() - patience)
+    due = WorkflowRun.objects.filter(claimable()).filter(silent).order_by("created_at")
+    runs = list(due.select_for_update(skip_locked=True)[:limit])
+    ids = [run.pk for run in runs]
+    WorkflowRun.objects.filter(pk__in=ids).update(dispatched_at=Now(), dispatches=F("dispatches") + 1)
+    return runs
+
+
+@transaction.atomic
+def _not_sent(run: WorkflowRun) -> None:
+    WorkflowRun.objects.filter(pk=run.pk, lease_until=run.lease_until, token=run.token).update(dispatched_at=None)
+
+
+@transaction.atomic
+def _poison_give_up(limit: int) -> None:
+    poison = WorkflowRun.objects.filter(
+        status=RunStatus.RUNNING, lease_until__lt=Now(), crash_attempts__gte=settings.WORKFLOW_MAX_CRASHES
+    )
+    for run in poison.order_by("created_at").select_for_update(skip_locked=True)[:limit]:
+        logger.error("workflow.poison_run", extra={"run_id": str(run.pk), "crash_attempts": run.crash_attempts})
+        with tenant_context(run.organization_id, run.user_id), bind_trace(run.trace_id), override(run.language or None):
+            _give_up(run)
+
+
+def _give_up(run: WorkflowRun) -> None:
+    error = {
+        "code": "worker_lost",
+        "message": _("Worker after worker went away at this step; it was given up."),
+    }
+    # Whoever may come back from the dead is fenced.
+    run.token += 1
+    step_run = StepRun.objects.get(run=run, status=StepStatus.RUNNING)
+    step_failed(run, step_run, error)
+    WorkflowRun.objects.filter(pk=run.pk).update(lease_until=None, dispatched_at=None, crash_attempts=0)

@@ -1,0 +1,29 @@
+"""Celery's side of the engine."""
+
+from typing import Any
+from uuid import UUID
+
+from celery.signals import worker_shutting_down
+
+from accounts_app.services.jobs import system_task, tenant_task
+from workflows_app.services.dispatch import ADVANCE
+from workflows_app.services.execution import DRAINING, run_advance
+from workflows_app.services.reaper import runs_reap
+
+
+@tenant_task(name=ADVANCE, queue="model")
+def advance(*, run_id: str) -> None:
+    """Carry a run on."""
+    run_advance(run_id=UUID(run_id))
+
+
+@system_task("workflow-reaper", name="workflows.reap", queue="work")
+def reap() -> int:
+    """Send again what no worker has, give up what no worker survives."""
+    return runs_reap()
+
+
+@worker_shutting_down.connect
+def drain(**_signal: Any) -> None:
+    """A worker that is told to stop finishes the step it is at, not the whole run."""
+    DRAINING.set()

@@ -24,6 +24,14 @@ def configs_readable() -> QuerySet[WorkflowConfig]:
     )
 
 
+def config_get(config_id: UUID) -> WorkflowConfig:
+    """Return a version that the tenant may read: its own or a shared one. Raises NotFound."""
+    config = configs_readable().filter(pk=config_id).first()
+    if config is None:
+        raise NotFound
+    return config
+
+
 def run_get(run_id: UUID) -> RunDetail:
     """Return a run's state. Raises NotFound, also for another organization's."""
     run = WorkflowRun.objects.filter(organization_id=current_organization_id(), pk=run_id).first()

@@ -1,3 +1,13 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from workflows_app.api.views import PublishView, SchemaView, VersionsView, VersionView, WorkflowView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("workflows/schema", SchemaView.as_view(), name="workflow-schema"),
+    path("workflows/<slug:workspace>", WorkflowView.as_view(), name="workflow-default"),
+    path("workflows/<slug:workspace>/versions", VersionsView.as_view(), name="workflow-versions"),
+    path("workflows/<slug:workspace>/versions/<uuid:config_id>", VersionView.as_view(), name="workflow-version"),
+    path(
+        "workflows/<slug:workspace>/versions/<uuid:config_id>/publish", PublishView.as_view(), name="workflow-publish"
+    ),
+]

@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -14,6 +13,7 @@ from accounts_app.tenancy.context import current_organization_id, current_tenant
 from workflows_app.contracts import ConfigError, ConfigRef
 from workflows_app.exceptions import ConfigInvalid, RunStateConflict, WorkspaceUnknown
 from workflows_app.models import ConfigStatus, WorkflowConfig, Workspace
+from workflows_app.selectors import config_get, configs_readable
 from workflows_app.services.documents import document_parse
 from workflows_app.services.validation import config_validate, errors_only
 
@@ -35,13 +35,8 @@ def default_config(workspace_key: str) -> WorkflowConfig:
 
     Raises WorkspaceUnknown for a workspace that does not exist, is switched off, or has no workflow.
     """
-    own_or_shared = Q(organization_id=current_organization_id()) | Q(organization__isnull=True)
-    config = (
-        WorkflowConfig.objects.filter(own_or_shared, workspace_id=workspace_key, is_default=True)
-        .filter(workspace__is_active=True)
-        .order_by(F("organization_id").asc(nulls_last=True))
-        .first()
-    )
+    defaults = configs_readable().filter(workspace_id=workspace_key, is_default=True, workspace__is_active=True)
+    config = defaults.first()
     if config is None:
         raise WorkspaceUnknown
     return config
@@ -55,7 +50,7 @@ def config_for(workspace_key: str) -> ConfigRef:
 
 def config_by_id(config_id: UUID) -> ConfigRef:
     """Return a version that the tenant may read: its own or a shared one. Raises NotFound."""
-    config = _readable(config_id)
+    config = config_get(config_id)
     return document_parse(config.id, config.config)
 
 
@@ -142,14 +137,6 @@ def _own_draft(config_id: UUID) -> WorkflowConfig:
         raise NotFound
     if config.status != ConfigStatus.DRAFT:
         raise RunStateConflict(_("A published version never changes. Save a new version instead."))
-    return config
-
-
-def _readable(config_id: UUID) -> WorkflowConfig:
-    own_or_shared = Q(organization_id=current_organization_id()) | Q(organization__isnull=True)
-    config = WorkflowConfig.objects.filter(own_or_shared, pk=config_id).first()
-    if config is None:
-        raise NotFound
     return config
 
 

@@ -1,0 +1,13 @@
+from typing import Any
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from accounts_app.services.principals import can_manage
+
+
+class ManagerPermission(BasePermission):
+    """Owners and admins: what they publish is what everyone's work follows."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return can_manage(request._request.tenant)  # type: ignore[attr-defined]

@@ -43,7 +43,7 @@ class StageNotAllowed(Conflict):
     default_message = _("This stage works on a text, and the task has none yet.")  # type: ignore[assignment]
 
     @classmethod
-    def for_stage(cls, stage: str) -> "StageNotAllowed":
+    def for_stage(cls) -> "StageNotAllowed":
         """Return the error that names the field."""
         return cls(details=(FieldError("stage", str(cls.default_message)),))
 
@@ -81,7 +81,7 @@ class KeyReused(Conflict):
     default_message = _("This Idempotency-Key was used for another request.")  # type: ignore[assignment]
 
 
-class RunNotCompleted(DeepSpaceError):
+class RunNotCompletedError(DeepSpaceError):
     """The run that a caller waited for failed or was cancelled. Its code and status are those of what happened."""
 
     code = "run_failed"
@@ -98,11 +98,11 @@ _STATUS_OF_RUN_ERRORS = {
 }
 
 
-def run_error(status: str, error: dict[str, Any] | None) -> RunNotCompleted:
+def run_error(status: str, error: dict[str, Any] | None) -> RunNotCompletedError:
     """Return the error for a run that ended as ``status``; ``error`` is the engine's ``{code, message}``."""
     if status == "cancelled":
         error = {"code": "run_cancelled", "message": _("The run was cancelled.")}
-    raised = RunNotCompleted(str((error or {}).get("message", "")))
-    raised.code = str((error or {}).get("code", RunNotCompleted.code))  # type: ignore[misc]
-    raised.status = _STATUS_OF_RUN_ERRORS.get(raised.code, RunNotCompleted.status)  # type: ignore[misc]
+    raised = RunNotCompletedError(str((error or {}).get("message", "")))
+    raised.code = str((error or {}).get("code", RunNotCompletedError.code))  # type: ignore[misc]
+    raised.status = _STATUS_OF_RUN_ERRORS.get(raised.code, RunNotCompletedError.status)  # type: ignore[misc]
     return raised

@@ -13,20 +13,18 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts_app.api.pagination import KeysetPagination
-from tasks_app.api.filters import TaskFilter
-from tasks_app.api.headers import idempotency_key, preferred_wait
-from tasks_app.api.params import checked_params
-from tasks_app.api.serializers import (
+from tasks_app.api.bodies import (
+    AdvanceDoneOutput,
     AdvanceInput,
     AdvanceOutput,
     CancelOutput,
     TaskCreatedOutput,
-    TaskDetailOutput,
-    TaskEventOutput,
     TaskInput,
-    TaskOutput,
-    TaskTitleInput,
 )
+from tasks_app.api.filters import TaskFilter
+from tasks_app.api.headers import idempotency_key, preferred_wait
+from tasks_app.api.params import checked_params
+from tasks_app.api.serializers import TaskDetailOutput, TaskEventOutput, TaskOutput, TaskTitleInput
 from tasks_app.exceptions import run_error
 from tasks_app.models import Task
 from tasks_app.selectors import next_steps, task_events, task_get, task_list
@@ -109,7 +107,7 @@ class TaskAdvanceView(APIView):
     @extend_schema(
         parameters=[IDEMPOTENCY, PREFER],
         request=AdvanceInput,
-        responses={202: AdvanceOutput, 200: AdvanceOutput},
+        responses={202: AdvanceOutput, 200: AdvanceDoneOutput},
         operation_id="tasks_advance",
     )
     def post(self, request: Request, task_id: UUID) -> Response:
@@ -122,7 +120,7 @@ class TaskAdvanceView(APIView):
             advance=Advance(stage=body["stage"], action=body["action"], params=checked_params(body["params"])),
             idempotency_key=idempotency_key(request),
         )
-        answer: dict[str, Any] = dict(AdvanceOutput({**vars(started), "ok": True}).data)
+        answer = AdvanceOutput({**vars(started), "ok": True}).data
         if started.run_id is None:
             return Response(answer)
         seconds = preferred_wait(request)
@@ -134,7 +132,8 @@ class TaskAdvanceView(APIView):
             return Response(answer, status=status.HTTP_202_ACCEPTED, headers=headers)
         if outcome.status != "completed":
             raise run_error(outcome.status, outcome.error)
-        return Response({**answer, "versionId": outcome.version_id}, headers=headers)
+        done = {**vars(started), "ok": True, "version_id": outcome.version_id}
+        return Response(AdvanceDoneOutput(done).data, headers=headers)
 
 
 class TaskCancelView(APIView):

@@ -8,7 +8,7 @@ from tasks_app.router.words import ARTICLE, CJK, REVIEW, REWRITE
 _FENCE = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _QUOTE_LINES = re.compile(r"(?:^[ \t]*>.*(?:\n|\Z))+", re.MULTILINE)
 _QUOTED = re.compile(r"“([^“”]+)”|「([^「」]+)」|『([^『』]+)』|\"([^\"]+)\"", re.DOTALL)
-# "Polish this: …", "请润色下面这段话：…"
+# A colon after words of asking, as in polish-this and 润色.
 _LEAD_IN = re.compile(r"\A([^\n]{2,200}?)[:\uff1a][ \t]*\n?(.+)\Z", re.DOTALL)
 _ASK = re.compile(
     r"\b(?:i(?:'d| would)? (?:want|need|like)|please write|write (?:me|an?|some))\b|我想要|我要写|帮我写|写一?篇",

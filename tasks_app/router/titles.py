@@ -7,17 +7,20 @@ _LIMIT = 80
 _EDGES = ' .,:;!"\u3002\uff01\uff1a\uff0c\uff1b\u3001\u201c\u201d\u300c\u300d'
 _LEAD_EN = re.compile(
     r"^\s*(?:(?:hi|hello|hey)\b[,!. ]*)?(?:please |pls |can you |could you |kindly )*"
-    r"(?:i(?:'d| would)? (?:want|need|like)(?: to (?:have|write|get|make|create))?|write(?: me)?|create|generate|compose|draft|give me|make(?: me)?|help me(?: to)? (?:write|create|make))\s+"
+    r"(?:i(?:'d| would)? (?:want|need|like)(?: to (?:have|write|get|make|create))?|write(?: me)?|create"
+    r"|generate|compose|draft|give me|make(?: me)?|help me(?: to)? (?:write|create|make))\s+"
     r"(?:(?:an?|the|some)\s+)?",
     re.IGNORECASE,
 )
 _NOUN_EN = re.compile(
-    r"^(?:(?:short|long|new|good|great|nice|brief|quick)\s+)*(?:article|essay|blog ?post|post|story|newsletter|tutorial|press release)s?\s+"
+    r"^(?:(?:short|long|new|good|great|nice|brief|quick)\s+)*"
+    r"(?:article|essay|blog ?post|post|story|newsletter|tutorial|press release)s?\s+"
     r"(?:about|on|regarding|concerning|covering)\s+",
     re.IGNORECASE,
 )
 _LEAD_ZH = re.compile(
-    r"^\s*(?:你好[,，!！。]*)?(?:请你?|麻烦你?|帮忙|帮我|给我|为我|我想要|我想|我要|我需要|需要|写|来|做|生成|撰写|创作|一篇|一个|一份|一段)+"
+    r"^\s*(?:你好[,，!！。]*)?(?:请你?|麻烦你?|帮忙|帮我|给我|为我|我想要|我想|我要|我需要"
+    r"|需要|写|来|做|生成|撰写|创作|一篇|一个|一份|一段)+"
 )
 _ABOUT_ZH = re.compile(r"^(?:关于|有关|围绕)(.+?)的?(?:文章|博客|博文|推文|短文|长文|故事|稿子|散文|随笔)?[。.!！]*$")
 

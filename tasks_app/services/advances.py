@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import override
 
 from accounts_app.services.audit import audit_record
 from billing_app.exceptions import InsufficientFunds
@@ -82,23 +83,25 @@ def _refuse_what_cannot_start(task: Task, plan: Plan) -> None:
     if task.active_run_id is not None:
         raise RunInProgress.of(task.active_run_id)
     if plan.needs_text and not task.text:
-        raise StageNotAllowed.for_stage(plan.stage)
+        raise StageNotAllowed.for_stage()
     if plan.calls_model and wallet_summary(task.organization_id).available <= 0:
         raise InsufficientFunds
 
 
 def _begin(task: Task, plan: Plan, advance: Advance) -> AdvanceStarted:
     stream_id = stream_open(kind="run", subject_id=task.id)
-    run: RunRef = run_start(
-        config_id=plan.config_id,
-        workspace_key=task.workspace_key,
-        stage=plan.stage,
-        steps=plan.steps,
-        subject_id=task.id,
-        context=run_context(task, advance.params),
-        stream_id=stream_id,
-        key=f"task:{task.id}:{uuid.uuid4()}",
-    )
+    # The run writes in the language of what was asked, not in that of the page it was asked on.
+    with override(task.metadata.get("language")):
+        run: RunRef = run_start(
+            config_id=plan.config_id,
+            workspace_key=task.workspace_key,
+            stage=plan.stage,
+            steps=plan.steps,
+            subject_id=task.id,
+            context=run_context(task, advance.params),
+            stream_id=stream_id,
+            key=f"task:{task.id}:{uuid.uuid4()}",
+        )
     task.status, task.last_error = TaskStatus.ACTIVE, None
     task.active_run_id, task.active_stream_id, task.last_stream_id = run.id, stream_id, stream_id
     task.active_stage, task.active_action = plan.stage, plan.action

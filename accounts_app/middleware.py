@@ -18,6 +18,7 @@ from accounts_app.services.operators import admin_tenant, operator_request_recor
 from accounts_app.services.principals import principal_of
 from accounts_app.services.trace import bind_trace
 from accounts_app.tenancy.context import NOBODY, Tenant, bound
+from accounts_app.tenancy.role import refuse_privileged_role
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 View = Callable[..., HttpResponseBase]
@@ -75,6 +76,8 @@ class TenantMiddleware:
         self.get_response = get_response
         # The view is called here, so its exceptions do not reach allauth's own middleware.
         self._account_exception = AccountMiddleware(get_response).process_exception
+        # A server builds its middleware once, as it starts.
+        refuse_privileged_role()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return self.get_response(request)

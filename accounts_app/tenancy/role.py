@@ -1,10 +1,15 @@
-"""The database role that serves. Under a superuser or an owner, row-level security would quietly do nothing."""
+"""The database role that serves. Under a superuser, row-level security would quietly do nothing.
+
+An owner is held by it, because it is forced; it could lift it, though, so a role of its own is the better choice.
+"""
 
 import logging
 from typing import Any
 
 import psycopg
+from celery.signals import worker_init
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
@@ -16,8 +21,9 @@ _ROLE = """
 """
 _REMEDY = (
     "Row-level security does not hold for this role, so one tenant could read another's rows. Serve with a role that "
-    "is NOSUPERUSER NOBYPASSRLS and owns no table; keep the owner for migrations only."
+    "is NOSUPERUSER NOBYPASSRLS, and give the tables' owner as DATABASE_OWNER_URL."
 )
+_ADVICE = "It could lift the policies. Serve with a role that owns nothing, and give this one as DATABASE_OWNER_URL."
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +31,15 @@ logger = logging.getLogger(__name__)
 def role_problems(executor: Any) -> list[str]:
     """Return what makes the connected role unfit to serve; empty when it is fit. ``executor`` has ``execute``."""
     executor.execute(_ROLE)
-    name, is_superuser, bypasses, owned = executor.fetchone()
-    found = [(is_superuser, "is a superuser"), (bypasses, "has BYPASSRLS"), (owned, "owns tables")]
+    name, is_superuser, bypasses, _owned = executor.fetchone()
+    found = [(is_superuser, "is a superuser"), (bypasses, "has BYPASSRLS")]
     return [f"The database role {name} {problem}." for unfit, problem in found if unfit]
+
+
+def role_owns_tables(executor: Any) -> bool:
+    """Whether the connected role owns tables, or belongs to a role that does."""
+    executor.execute(_ROLE)
+    return bool(executor.fetchone()[3])
 
 
 def refuse_privileged_role() -> None:
@@ -41,8 +53,8 @@ def refuse_privileged_role() -> None:
     try:
         with psycopg.connect(**wanted, connect_timeout=5) as own, own.cursor() as cursor:
             problems = role_problems(cursor)
-    except psycopg.OperationalError:
-        logger.warning("database.unreachable_at_start")
+    except psycopg.OperationalError as error:
+        logger.warning("database.unreachable_at_start", extra={"reason": str(error)})
         return
     if problems:
         raise ImproperlyConfigured(" ".join([*problems, _REMEDY]))
@@ -54,4 +66,18 @@ def check_role(*, databases: list[str] | None = None, **_options: Any) -> list[C
     if not databases:
         return []
     with connection.cursor() as cursor:
-        return [Error(problem, hint=_REMEDY, id="accounts_app.E001") for problem in role_problems(cursor)]
+        found: list[CheckMessage] = [
+            Error(each, hint=_REMEDY, id="accounts_app.E001") for each in role_problems(cursor)
+        ]
+        if role_owns_tables(cursor):
+            found.append(CheckWarning("The database role owns tables.", hint=_ADVICE, id="accounts_app.W001"))
+    return found
+
+
+@worker_init.connect
+def refuse_worker(**_signal: Any) -> None:
+    """Keep a worker from starting; Celery would only log any other exception and go on."""
+    try:
+        refuse_privileged_role()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from error

@@ -7,8 +7,6 @@ from accounts_app.services.users import user_create
 from accounts_app.tenancy.context import operator_atomic, tenant_atomic, tenant_context
 
 
-
-
 @pytest.mark.django_db
 def test_user_create_makes_a_personal_organization() -> None:
     user = user_create(email="ada@example.com", password="correct horse")

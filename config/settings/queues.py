@@ -1,3 +1,5 @@
+# Makes the Celery application, so that every process that reads settings can send jobs.
+import config.celery  # noqa: F401
 from config.settings.env import positive_int, required
 
 REDIS_URL = required("REDIS_URL", "`make run` starts one by itself; elsewhere set it to redis://HOST:PORT/0.")

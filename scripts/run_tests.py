@@ -1,0 +1,56 @@
+"""``make test``: all tests on all cores with branch coverage, or those that are named.
+
+The last lines say whether browser tests ran. Chromium is looked for on this machine; with
+DEEPSPACE_REQUIRE_BROWSER=1 not finding it is an error.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+MAC_BROWSERS = (
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+NO_BROWSER = "Chromium was not found; apt-get install chromium"
+LEAST_COVERAGE = 90  # percent of lines and branches
+
+
+def main(arguments: list[str]) -> int:
+    """Run pytest; returns its exit code, or 1 when a browser is required and missing."""
+    browser = find_browser()
+    required = os.environ.get("DEEPSPACE_REQUIRE_BROWSER") == "1"
+    if required and not browser:
+        print(f"Browser tests: NOT RUN ({NO_BROWSER}). DEEPSPACE_REQUIRE_BROWSER=1 makes this an error.")
+        return 1
+    environment = os.environ | {"DEEPSPACE_CHROMIUM": browser}
+    code = subprocess.run([sys.executable, "-m", "pytest", *options(arguments)], cwd=ROOT, env=environment).returncode
+    if not arguments:
+        print(f"Browser tests: {'run' if browser else f'NOT RUN ({NO_BROWSER})'}", flush=True)
+    return code
+
+
+def options(arguments: list[str]) -> list[str]:
+    """Return pytest's arguments; a part of the suite is run without measuring coverage."""
+    if arguments:
+        return arguments
+    # Files stay together: a stack of processes is started once a file. At least two workers, at most eight.
+    workers = min(max(os.cpu_count() or 2, 2), 8)
+    coverage = ["--cov", "--cov-branch", "--cov-report=term", f"--cov-fail-under={LEAST_COVERAGE}"]
+    return ["-q", "-n", str(workers), "--dist", "loadfile", *coverage]
+
+
+def find_browser() -> str:
+    """Return the path of a Chromium, from CHROMIUM, the search path, or where macOS keeps programs; empty if none."""
+    if chosen := os.environ.get("CHROMIUM"):
+        return chosen if Path(chosen).exists() else ""
+    found = (shutil.which(name) for name in BROWSERS)
+    return next((path for path in (*found, *filter(os.path.exists, MAC_BROWSERS)) if path), "")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

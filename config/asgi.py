@@ -1,6 +1,7 @@
 """The ASGI application: pages, REST and SSE on Django, websockets on Channels."""
 
 import os
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
@@ -13,9 +14,21 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 
 from gateway_app.routing import websocket_urlpatterns  # noqa: E402
 
+
+def _origin_checked(inner: Any) -> Any:
+    """Refuse browsers on pages of other sites. A program that brings a key has no origin: browsers cannot send one."""
+    checked = AllowedHostsOriginValidator(inner)
+
+    async def application(scope: Any, receive: Any, send: Any) -> Any:
+        has_key = dict(scope["headers"]).get(b"authorization", b"").lower().startswith(b"bearer ")
+        return await (inner if has_key else checked)(scope, receive, send)
+
+    return application
+
+
 application = ProtocolTypeRouter(
     {
         "http": django_application,
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+        "websocket": _origin_checked(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

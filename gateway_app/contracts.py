@@ -1,0 +1,126 @@
+"""What this room hands to others: frozen values, never rows. Money is USD as `Decimal`, times are ms."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from billing_app.contracts import PriceRef, TokenBuckets
+
+# One message in OpenAI's shape: {"role", "content", …}.
+ChatMessage = dict[str, Any]
+
+
+class Ending(StrEnum):
+    """How a call ended. Each has one charge rule; see docs/charging.md."""
+
+    COMPLETED = "completed"
+    CLIENT_GONE = "client_gone"
+    UPSTREAM_CUT = "upstream_cut"
+    TIMEOUT = "timeout"
+    NO_USAGE = "no_usage"
+    ZERO_OUTPUT = "zero_output"
+    REFUSED = "refused"
+    WORKER_KILLED = "worker_killed"
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """One chat call. ``operation_key`` names the operation within the organization: with the same key it is done once.
+
+    ``model`` empty means the default one; ``max_tokens`` None the smaller of GATEWAY_MAX_TOKENS and the model's own
+    limit. ``extra`` goes to the provider as it is (``tools``, ``stop``, ``seed`` …).
+    """
+
+    messages: tuple[ChatMessage, ...]
+    operation_key: str
+    model: str = ""
+    max_tokens: int | None = None
+    temperature: float | None = None
+    response_format: dict[str, Any] | None = None
+    purpose: str = ""
+    task_id: UUID | None = None
+    run_id: UUID | None = None
+    step_key: str = ""
+    prompt_version_id: UUID | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ChatResult:
+    """What a call brought and cost. ``cost_usd`` is what its tokens are worth, ``charged_usd`` what the wallet paid.
+
+    ``replayed``: the stored answer of an earlier call with the same operation key; nothing was charged again.
+    """
+
+    call_id: UUID
+    text: str
+    finish_reason: str
+    model: str
+    provider: str
+    tokens: TokenBuckets
+    cost_usd: Decimal
+    charged_usd: Decimal
+    ending: str
+    attempts: int
+    latency_ms: int
+    replayed: bool = False
+    first_token_ms: int | None = None
+    tool_calls: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One model as users see it. ``is_available``: it can be called now. ``price`` None: it has none in force."""
+
+    key: str
+    name: str
+    provider: str
+    kind: str
+    is_available: bool
+    is_default: bool
+    is_local: bool
+    context_window: int
+    max_output_tokens: int
+    price: PriceRef | None
+    note: str
+    source: str
+    source_date: date | None
+
+
+@dataclass(frozen=True)
+class AttemptDetail:
+    """One try at a provider. ``http_status`` None: no answer came."""
+
+    number: int
+    provider: str
+    status: str
+    http_status: int | None
+    error: str
+    latency_ms: int | None
+
+
+@dataclass(frozen=True)
+class CallDetail:
+    """One call with its attempts."""
+
+    id: UUID
+    operation_key: str
+    model: str
+    provider: str
+    purpose: str
+    status: str
+    ending: str
+    error_code: str
+    tokens: TokenBuckets
+    cost_usd: Decimal
+    charged_usd: Decimal
+    shortfall_usd: Decimal
+    first_token_ms: int | None
+    latency_ms: int | None
+    task_id: UUID | None
+    run_id: UUID | None
+    trace_id: str
+    attempts: tuple[AttemptDetail, ...]

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.exceptions import Conflict
+from accounts_app.exceptions import Conflict, DeepSpaceError
 
 
 class StreamClosed(Conflict):
@@ -10,3 +10,71 @@ class StreamClosed(Conflict):
 
     code = "stream_closed"
     default_message = _("This stream has ended.")  # type: ignore[assignment]
+
+
+class ModelNotFound(DeepSpaceError):
+    """The catalogue has no such model, or it is switched off."""
+
+    code = "unknown_model"
+    default_message = _("There is no such model.")  # type: ignore[assignment]
+
+
+class ModelUnavailable(DeepSpaceError):
+    """No provider could take the call: none is set up, or none answers even when asked again."""
+
+    code = "model_unavailable"
+    status = 503
+    default_message = _("The model does not answer. Try again in a moment.")  # type: ignore[assignment]
+
+
+class UpstreamRefused(DeepSpaceError):
+    """The provider refused this request; the same request will be refused again."""
+
+    code = "upstream_refused"
+    status = 502
+    default_message = _("The model provider refused the request.")  # type: ignore[assignment]
+
+
+class UpstreamCut(DeepSpaceError):
+    """The provider broke off in the middle of the answer."""
+
+    code = "upstream_cut"
+    status = 502
+    default_message = _("The model provider broke off in the middle of the answer.")  # type: ignore[assignment]
+
+
+class UpstreamTimeout(DeepSpaceError):
+    """The provider was silent for too long, or the whole call took too long."""
+
+    code = "upstream_timeout"
+    status = 504
+    default_message = _("The model took too long to answer.")  # type: ignore[assignment]
+
+
+class EmptyAnswer(DeepSpaceError):
+    """The model ended its answer without writing anything."""
+
+    code = "empty_answer"
+    status = 502
+    default_message = _("The model answered with nothing. You were not charged.")  # type: ignore[assignment]
+
+
+class CallInProgress(Conflict):
+    """The same operation is being carried out at this moment."""
+
+    code = "call_in_progress"
+    default_message = _("This operation is in progress already.")  # type: ignore[assignment]
+
+
+class OperationConflict(Conflict):
+    """The operation key stands for another request."""
+
+    code = "operation_conflict"
+    default_message = _("This operation key was used for another request.")  # type: ignore[assignment]
+
+
+class CallTakenOver(Conflict):
+    """The call was given up for dead and settled while it still ran."""
+
+    code = "call_taken_over"
+    default_message = _("This call was given up before it ended.")  # type: ignore[assignment]

@@ -1,0 +1,95 @@
+"""Reads of this room. Each needs a transaction; calls also a bound tenant."""
+
+from uuid import UUID
+
+from accounts_app.exceptions import NotFound
+from accounts_app.tenancy.context import current_organization_id
+from billing_app.exceptions import ModelNotPriced
+from billing_app.services.prices import price_current
+from gateway_app.contracts import AttemptDetail, CallDetail, ModelCard
+from gateway_app.models import GatewayAttempt, GatewayCall, ModelEntry, ModelKind
+from gateway_app.services.routes import default_key, endpoint_of, is_local
+
+
+def model_list() -> tuple[ModelCard, ...]:
+    """Return the whole catalogue: what can be called first, then by kind and key."""
+    entries = _entries()
+    default = default_key(entries)
+    cards = [_card(entry, is_default=entry.key == default) for entry in entries]
+    return tuple(sorted(cards, key=lambda card: (not card.is_available, card.kind, card.key)))
+
+
+def default_model_key() -> str:
+    """Return the key of the model that writes when none is named; empty when no provider is set up."""
+    return default_key(_entries())
+
+
+def local_model_notice() -> bool:
+    """Return whether the tiny model on this machine is what writes by default: pages must say so."""
+    entries = _entries()
+    default = default_key(entries)
+    return any(entry.key == default and is_local(entry) for entry in entries)
+
+
+def call_detail(call_id: UUID) -> CallDetail:
+    """Return one call of the bound organization with its attempts; raises NotFound."""
+    call = GatewayCall.objects.filter(organization_id=current_organization_id(), pk=call_id).first()
+    if call is None:
+        raise NotFound
+    return CallDetail(
+        id=call.pk,
+        operation_key=call.operation_key,
+        model=call.model,
+        provider=call.provider,
+        purpose=call.purpose,
+        status=call.status,
+        ending=call.ending,
+        error_code=call.error_code,
+        tokens=call.tokens,
+        cost_usd=call.cost_usd,
+        charged_usd=call.charged_usd,
+        shortfall_usd=call.shortfall_usd,
+        first_token_ms=call.first_token_ms,
+        latency_ms=call.latency_ms,
+        task_id=call.task_id,
+        run_id=call.run_id,
+        trace_id=call.trace_id,
+        attempts=tuple(_attempt(attempt) for attempt in call.attempts.order_by("number")),
+    )
+
+
+def _entries() -> list[ModelEntry]:
+    return list(ModelEntry.objects.select_related("provider"))
+
+
+def _card(entry: ModelEntry, *, is_default: bool) -> ModelCard:
+    try:
+        price = price_current(model_key=entry.key)
+    except ModelNotPriced:
+        price = None
+    return ModelCard(
+        key=entry.key,
+        name=entry.name,
+        provider=entry.provider.name,
+        kind=entry.kind,
+        is_available=price is not None and endpoint_of(entry) is not None,
+        is_default=is_default and entry.kind == ModelKind.CHAT,
+        is_local=is_local(entry),
+        context_window=entry.context_window,
+        max_output_tokens=entry.max_output_tokens,
+        price=price,
+        note=entry.note,
+        source=entry.source,
+        source_date=entry.source_date,
+    )
+
+
+def _attempt(attempt: GatewayAttempt) -> AttemptDetail:
+    return AttemptDetail(
+        number=attempt.number,
+        provider=attempt.provider,
+        status=attempt.status,
+        http_status=attempt.http_status,
+        error=attempt.error,
+        latency_ms=attempt.latency_ms,
+    )

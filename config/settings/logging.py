@@ -7,5 +7,9 @@ LOGGING = {
     "formatters": {"json": {"()": "accounts_app.logs.JsonFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"django.server": {"handlers": ["stderr"], "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["stderr"], "propagate": False},
+        # A line for each request to a model; gateway_attempts has them all.
+        "httpx2": {"level": "WARNING"},
+    },
 }

@@ -1,12 +1,35 @@
 """Model providers: which endpoint writes, and the limits of one call."""
 
-from config.settings.env import PRODUCTION, env, refuse
+from config.settings.env import PRODUCTION, env, positive_int, refuse
 
 OPENAI_API_KEY = env.str("OPENAI_API_KEY", default="")
 OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="")
 OPENAI_MODEL = env.str("OPENAI_MODEL", default="")
+# Further providers of the catalogue; each is used once its key is set.
+ANTHROPIC_API_KEY = env.str("ANTHROPIC_API_KEY", default="")
+DEEPSEEK_API_KEY = env.str("DEEPSEEK_API_KEY", default="")
+DASHSCOPE_API_KEY = env.str("DASHSCOPE_API_KEY", default="")
 # Set by `make run` when it serves the small local model.
 LOCAL_MODEL_URL = env.str("LOCAL_MODEL_URL", default="")
 
 if PRODUCTION and not (OPENAI_API_KEY or OPENAI_BASE_URL):
-    refuse("OPENAI_API_KEY", "is not set. Production does not fall back to the small local model; set a key or OPENAI_BASE_URL.")
+    refuse(
+        "OPENAI_API_KEY",
+        "is not set. Production does not fall back to the small local model; set a key or OPENAI_BASE_URL.",
+    )
+
+# Every model call passes these steps, in this order; see gateway_app.services.pipeline for their interface.
+GATEWAY_STEPS = [
+    "gateway_app.services.steps.Authenticate",
+    "gateway_app.services.steps.Policy",
+    "gateway_app.services.steps.Hold",
+    "gateway_app.services.steps.Settle",
+    "gateway_app.services.steps.Record",
+]
+# Tokens that a call may write when its caller names no limit: also what is held for it.
+GATEWAY_MAX_TOKENS = positive_int("GATEWAY_MAX_TOKENS", 4096)
+# Tries at a provider, the first included; only before the first token.
+GATEWAY_MAX_ATTEMPTS = positive_int("GATEWAY_MAX_ATTEMPTS", 4)
+GATEWAY_RETRY_BASE_MS = positive_int("GATEWAY_RETRY_BASE_MS", 500)
+# A provider that asks to wait longer than this is taken to be down.
+GATEWAY_RETRY_MAX_MS = positive_int("GATEWAY_RETRY_MAX_MS", 20_000)

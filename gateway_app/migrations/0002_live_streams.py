@@ -10,10 +10,9 @@ from accounts_app.tenancy.rls import enable_rls
 
 
 class Migration(migrations.Migration):
-    initial = True
-
     dependencies = [
         ("accounts_app", "0002_row_level_security"),
+        ("gateway_app", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

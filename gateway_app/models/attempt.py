@@ -1,0 +1,43 @@
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts_app.tenancy.models import TenantModel
+from gateway_app.models.call import GatewayCall
+
+
+class AttemptStatus(models.TextChoices):
+    """Running; answered (a stream began or an answer came); failed; abandoned (its process was gone)."""
+
+    RUNNING = "running", _("Running")
+    ANSWERED = "answered", _("Answered")
+    FAILED = "failed", _("Failed")
+    ABANDONED = "abandoned", _("Abandoned")
+
+
+class GatewayAttempt(TenantModel):
+    """One try of a call at a provider. Callers see only the call; operators see what it took. Tenant row."""
+
+    call = models.ForeignKey(GatewayCall, on_delete=models.CASCADE, related_name="attempts", verbose_name=_("call"))
+    number = models.PositiveSmallIntegerField(_("number"))
+    provider = models.CharField(_("provider"), max_length=60)
+    status = models.CharField(_("status"), max_length=10, choices=AttemptStatus, default=AttemptStatus.RUNNING)
+    http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
+    error = models.CharField(_("error"), max_length=300, blank=True)
+    upstream_request_id = models.CharField(_("provider's request id"), max_length=120, blank=True)
+    started_at = models.DateTimeField(_("started at"))
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    latency_ms = models.PositiveIntegerField(_("took (ms)"), null=True, blank=True)
+
+    class Meta:
+        db_table = "gateway_attempts"
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        ordering = ["call", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["call", "number"], name="attempt_number_once"),
+            models.CheckConstraint(condition=Q(status__in=AttemptStatus.values), name="attempt_status_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.call_id} · {self.number}"

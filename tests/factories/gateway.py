@@ -1,0 +1,78 @@
+"""Rows and requests for tests that call a model."""
+
+from decimal import Decimal
+from uuid import uuid4
+
+from accounts_app.tenancy.context import operator_atomic
+from billing_app.services.prices import price_set
+from django.utils import timezone
+from gateway_app.contracts import ChatRequest
+from gateway_app.models import ModelEntry, Provider
+
+# What the scripted models cost: USD per 1,000,000 tokens.
+INPUT_USD, CACHED_USD, OUTPUT_USD = Decimal("1.00"), Decimal("0.25"), Decimal("4.00")
+SWITCHES = (
+    "",
+    "slow=5",
+    "slow=30",
+    "429",
+    "500",
+    "refuse",
+    "reset",
+    "cut",
+    "nousage",
+    "hang",
+    "stall",
+    "zero",
+    "tools",
+)
+
+
+def scripted_provider(url: str, *, key: str = "scripted") -> Provider:
+    """Point the provider ``key`` at a scripted upstream, with time limits short enough for tests."""
+    with operator_atomic("test"):
+        limits = {"first_token_timeout_ms": 3_000, "between_tokens_timeout_ms": 3_000, "total_timeout_ms": 30_000}
+        fields = {"name": "Scripted", "base_url": url, "is_active": True, **limits}
+        return Provider.objects.update_or_create(key=key, defaults=fields)[0]
+
+
+def scripted_model(provider: Provider, key: str, *, max_output_tokens: int = 2_000) -> ModelEntry:
+    """Add an active, priced model; the scripted upstream obeys the switches in its name."""
+    with operator_atomic("test"):
+        fields = {"name": key, "provider": provider, "upstream_name": key, "is_active": True}
+        limits = {"context_window": 100_000, "max_output_tokens": max_output_tokens}
+        entry, created = ModelEntry.objects.update_or_create(key=key, defaults={**fields, **limits})
+        if created:
+            price_set(
+                model_key=key,
+                input=INPUT_USD,
+                cached_input=CACHED_USD,
+                output=OUTPUT_USD,
+                effective_from=timezone.now(),
+                source="tests",
+            )
+        return entry
+
+
+def scripted_catalogue(url: str) -> None:
+    """Add the provider ``scripted`` with the model ``scripted`` and one for each switch (``scripted--500`` …)."""
+    provider = scripted_provider(url)
+    for switch in SWITCHES:
+        scripted_model(provider, f"scripted--{switch}" if switch else "scripted")
+
+
+def chat_request(text: str = "I want an article about green tea", **fields: object) -> ChatRequest:
+    """Return a request with a new operation key."""
+    messages = ({"role": "user", "content": text},)
+    values: dict[str, object] = {
+        "messages": messages,
+        "operation_key": f"test:{uuid4()}",
+        "model": "scripted",
+        **fields,
+    }
+    return ChatRequest(**values)  # type: ignore[arg-type]
+
+
+def cost(input_tokens: int, output_tokens: int) -> Decimal:
+    """Return what so many tokens of a scripted model cost."""
+    return (input_tokens * INPUT_USD + output_tokens * OUTPUT_USD) / 1_000_000

@@ -22,6 +22,16 @@ def wallet_summary(organization_id: UUID) -> WalletSummary:
     return summary_of(*figures)
 
 
+def personal_wallet_owner(email: str) -> UUID | None:
+    """Return the organization that belongs to the person with this address alone; None when nobody has it."""
+    theirs = Wallet.objects.filter(
+        organization__is_personal=True,
+        organization__memberships__role="owner",
+        organization__memberships__user__email__iexact=email,
+    )
+    return theirs.values_list("organization_id", flat=True).first()
+
+
 def cost_between(organization_id: UUID, start: date, end: date) -> Decimal:
     """Return what the calls from ``start`` to ``end`` cost, both days (UTC) included, in USD."""
     return _days(organization_id, start, end).aggregate(cost=Sum("cost_usd"))["cost"] or ZERO
@@ -59,6 +69,12 @@ def usage_entries_for_task(organization_id: UUID, task_id: UUID, *, limit: int =
     return tuple(record.entry() for record in records.order_by("-created_at", "-id")[:limit])
 
 
+def tasks_of_calls(organization_id: UUID, refs: set[str]) -> dict[str, UUID]:
+    """Return the task of each billing reference that names a model call made for one."""
+    calls = usage_records(organization_id).filter(call_id__in=filter(None, map(_uuid, refs)), task_id__isnull=False)
+    return {str(call_id): task_id for call_id, task_id in calls.values_list("call_id", "task_id") if task_id}
+
+
 def usage_records(organization_id: UUID) -> QuerySet[UsageRecord]:
     """The organization's usage records, to be filtered and paged."""
     return UsageRecord.objects.filter(organization_id=organization_id)
@@ -76,3 +92,10 @@ def _days(organization_id: UUID, start: date, end: date) -> QuerySet[UsageDaily]
 def _totals(row: dict[str, object]) -> UsageTotals:
     names = ("calls", *_SUMS)
     return UsageTotals(**{name: row[name] for name in names if row[name] is not None})  # type: ignore[arg-type]
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

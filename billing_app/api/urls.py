@@ -1,3 +1,9 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from billing_app.api.views import TransactionsView, UsageView, WalletView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("wallet", WalletView.as_view(), name="billing-wallet"),
+    path("transactions", TransactionsView.as_view(), name="billing-transactions"),
+    path("usage", UsageView.as_view(), name="billing-usage"),
+]

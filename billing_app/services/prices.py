@@ -26,6 +26,13 @@ def price_current(*, model_key: str, at: datetime | None = None) -> PriceRef:
     return price.ref()
 
 
+def prices_in_force() -> dict[str, PriceRef]:
+    """Return every model's price in force now, by model key. One query."""
+    begun = Price.objects.filter(effective_from__lte=timezone.now())
+    latest = begun.order_by("model_key", "-effective_from").distinct("model_key")
+    return {price.model_key: price.ref() for price in latest}
+
+
 def price_cost(price: PriceRef, tokens: TokenBuckets) -> Decimal:
     """Return what ``tokens`` cost in USD: exact, rounded half up once, at the end, to ten places."""
     with localcontext(prec=60):

@@ -9,7 +9,7 @@ from uuid import UUID
 from accounts_app.services.users import user_create
 from accounts_app.tenancy.context import operator_atomic, tenant_atomic
 from billing_app.contracts import HoldRef, PriceRef, TokenBuckets, UsageEntry
-from billing_app.models import Wallet
+from billing_app.models import Price, Wallet
 from billing_app.services.holds import wallet_hold
 from billing_app.services.prices import price_set
 from billing_app.services.usage import usage_record
@@ -23,9 +23,15 @@ def organization_with(amount: str = "0", email: str = "") -> UUID:
     user = user_create(email=email or f"{uuid.uuid4().hex}@example.com")
     with operator_atomic("factory"):
         organization_id = Wallet.objects.get(user_id=user.pk).organization_id
-        if Decimal(amount):
-            wallet_topup(organization_id=organization_id, amount=Decimal(amount), key="factory")
+    if Decimal(amount):
+        topped_up(organization_id, amount)
     return organization_id
+
+
+def topped_up(organization_id: UUID, amount: str, *, key: str = "factory") -> None:
+    """Put ``amount`` USD into the organization's wallet."""
+    with operator_atomic("factory"):
+        wallet_topup(organization_id=organization_id, amount=Decimal(amount), key=key)
 
 
 def hold_of(organization_id: UUID, amount: str, *, ref: str = "", seconds: int = 600) -> HoldRef:
@@ -40,7 +46,9 @@ def hold_of(organization_id: UUID, amount: str, *, ref: str = "", seconds: int =
 
 
 def price_of(model_key: str = "", *, since: datetime = datetime(2026, 1, 1, tzinfo=UTC), **rates: str) -> PriceRef:
-    """Return a new price, of a new model unless named."""
+    """Return a price, of a new model unless named."""
+    if model_key and (known := Price.objects.filter(model_key=model_key, effective_from=since).first()):
+        return known.ref()
     chosen: dict[str, Any] = {name: Decimal(rate) for name, rate in ({"input": "1", "output": "2"} | rates).items()}
     with operator_atomic("factory"):
         return price_set(

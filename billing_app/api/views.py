@@ -1,0 +1,51 @@
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts_app.api.pagination import KeysetPagination
+from accounts_app.tenancy.context import current_organization_id
+from billing_app import selectors
+from billing_app.api.serializers import TransactionSerializer, UsageSerializer, WalletSerializer
+from billing_app.filters import TransactionFilter, UsageFilter
+from billing_app.models import Transaction, UsageRecord
+
+
+class LedgerPagination(KeysetPagination):
+    """By entry number: one request may make several entries in the same moment."""
+
+    ordering = ("-seq",)  # type: ignore[assignment]
+
+
+class WalletView(APIView):
+    """The organization's wallet."""
+
+    @extend_schema(operation_id="billing_wallet", responses=WalletSerializer)
+    def get(self, request: Request) -> Response:
+        return Response(WalletSerializer(selectors.wallet_summary(current_organization_id())).data)
+
+
+class _OwnRowsView(ListAPIView[Any]):
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return super().filter_queryset(queryset.filter(organization_id=current_organization_id()))
+
+
+class TransactionsView(_OwnRowsView):
+    """The organization's ledger, newest entry first."""
+
+    queryset = Transaction.objects.all()
+    serializer_class = TransactionSerializer
+    filterset_class = TransactionFilter
+    pagination_class = LedgerPagination
+
+
+class UsageView(_OwnRowsView):
+    """The organization's model calls, newest first."""
+
+    queryset = UsageRecord.objects.all()
+    serializer_class = UsageSerializer
+    filterset_class = UsageFilter

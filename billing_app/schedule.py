@@ -1,0 +1,10 @@
+"""What this room does by the clock; merged into the beat schedule by config.celery."""
+
+from typing import Any
+
+# Seconds. A leaked hold keeps its money for at most this much longer than it asked for.
+EXPIRE_HOLDS_EVERY = 30.0
+
+BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "billing-expire-holds": {"task": "billing_app.tasks.expire_holds", "schedule": EXPIRE_HOLDS_EVERY},
+}

@@ -187,6 +187,7 @@ class LintDocument:
     variables: tuple[VariableSpec, ...] | None = None
     schema: dict[str, Any] | None = None
     title: str = ""
+    token_budget: int = 16_000
 
 
 @dataclass(frozen=True)

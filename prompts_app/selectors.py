@@ -116,6 +116,14 @@ def version_current(prompt: Prompt, language: str) -> PromptVersion:
     return version
 
 
+def version_to_rewrite(prompt: Prompt) -> PromptVersion:
+    """Return the newest version, drafts included; raises NotFound when the prompt has none."""
+    version = versions_of(prompt).select_related("prompt").first()
+    if version is None:
+        raise NotFound
+    return version
+
+
 def versions_of(prompt: Prompt) -> QuerySet[PromptVersion]:
     """Return the prompt's versions, newest first."""
     return prompt.versions.filter(own_or_shared()).order_by("-number")

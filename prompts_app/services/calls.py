@@ -4,20 +4,21 @@ No transaction is open while the model writes. The caller's operation key makes 
 died after the gateway had settled and before we had stored our row, the gateway gives the same answer again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-
-from gateway_app.services.chat import chat_stream
 
 from accounts_app.exceptions import DeepSpaceError
 from accounts_app.services.trace import current_trace_id
 from billing_app.contracts import TokenBuckets
 from gateway_app.contracts import ChatRequest, ChatResult
+from gateway_app.services.chat import ChatStream, chat_stream
 from prompts_app.contracts import RunOptions, VersionRef
 from prompts_app.exceptions import RunStopped
 from prompts_app.models import RunStatus
 from prompts_app.models.base import CallRecord
+from prompts_app.services.texts import storable
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,26 @@ def request_for(
 def call_model(request: ChatRequest, options: RunOptions) -> Call:
     """Make the call; never raises for what the gateway or the caller's stop brings about, but tells it."""
     pieces: list[str] = []
+    stream = chat_stream(request)
     try:
-        with chat_stream(request) as stream:
+        with stream:
             for delta in _until_stopped(stream, options):
                 pieces.append(delta)
                 if options.on_delta is not None:
                     options.on_delta(delta)
-            result = stream.result
     except DeepSpaceError as error:
-        return Call(text="".join(pieces), error=error)
-    return Call(text=result.text, result=result)
+        return Call(text=storable("".join(pieces)), result=_settled(stream), error=error)
+    return Call(text=storable(stream.result.text), result=stream.result)
 
 
-def _until_stopped(stream: Iterable[str], options: RunOptions) -> Iterable[str]:
+def _settled(stream: ChatStream) -> ChatResult | None:
+    # A call that was refused before it began has no result; one that broke off was settled and has.
+    with suppress(RuntimeError):
+        return stream.result
+    return None
+
+
+def _until_stopped(stream: Iterable[str], options: RunOptions) -> Iterator[str]:
     # Leaving the stream early is what tells the gateway that nobody listens any more.
     for delta in stream:
         if options.should_stop is not None and options.should_stop():

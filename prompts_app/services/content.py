@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from accounts_app.exceptions import FieldError, InvalidInput
 from prompts_app.contracts import VariableSpec
 from prompts_app.services.templating import NAME
+from prompts_app.services.texts import is_storable
 
 ROLES = ("system", "developer", "user", "assistant")
 MAX_MESSAGES = 50
@@ -48,8 +49,8 @@ def _message_problems(index: int, message: Any) -> Iterable[FieldError]:
     elif len(content) > MAX_CONTENT_CHARS:
         limit = _("A message has at most %(count)d characters.") % {"count": MAX_CONTENT_CHARS}
         yield FieldError(f"{place}.content", limit)
-    elif "\x00" in content:
-        yield FieldError(f"{place}.content", _("The text contains a null character."))
+    elif not is_storable(content):
+        yield FieldError(f"{place}.content", _("The text contains characters that cannot be stored."))
 
 
 def variables_clean(variables: Any) -> list[dict[str, Any]]:
@@ -75,7 +76,7 @@ def _variable_problems(index: int, item: Any) -> Iterable[FieldError]:
         yield FieldError(f"{place}.name", rule)
     for name in ("description", "default"):
         value = item.get(name, "")
-        if not isinstance(value, str) or len(value) > MAX_DEFAULT_CHARS or "\x00" in value:
+        if not isinstance(value, str) or len(value) > MAX_DEFAULT_CHARS or not is_storable(value):
             limit = _("This is a text of at most %(count)d characters.") % {"count": MAX_DEFAULT_CHARS}
             yield FieldError(f"{place}.{name}", limit)
     for name in ("required", "trusted"):

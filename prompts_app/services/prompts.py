@@ -19,6 +19,7 @@ from prompts_app.models import Language, Prompt, PromptCategory, PromptVersion, 
 from prompts_app.selectors import next_number, own_or_shared, prompt_get, version_get, version_of
 from prompts_app.services.content import content_hash, messages_clean, parameters_clean, variables_clean
 from prompts_app.services.publishing import refuse_broken
+from prompts_app.services.templating import specs_for
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
 _EDITABLE = ("name", "description", "category", "workspace_key")
@@ -26,10 +27,13 @@ _EDITABLE = ("name", "description", "category", "workspace_key")
 
 @dataclass(frozen=True)
 class VersionDraft:
-    """The content of a version that is to be made; everything in it is checked before it is stored."""
+    """The content of a version that is to be made; everything in it is checked before it is stored.
+
+    ``variables`` None declares those that the messages use, each as required and not trusted.
+    """
 
     messages: list[dict[str, Any]]
-    variables: list[dict[str, Any]] = field(default_factory=list)
+    variables: list[dict[str, Any]] | None = None
     language: str = Language.ANY
     model: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -41,9 +45,11 @@ class VersionDraft:
         """Return the model fields; raises InvalidInput naming the field at fault."""
         if self.language not in Language.values:
             raise InvalidInput.for_field("language", _("There is no such language."))
+        messages = messages_clean(self.messages)
+        used = [spec.as_json() for spec in specs_for(messages, ())]
         content = {
-            "messages": messages_clean(self.messages),
-            "variables": variables_clean(self.variables),
+            "messages": messages,
+            "variables": variables_clean(used if self.variables is None else self.variables),
             "language": self.language,
             "model": self.model,
             "parameters": parameters_clean(self.parameters),

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from accounts_app.exceptions import FieldError, InvalidInput
 from prompts_app.contracts import VariableSpec
+from prompts_app.services.texts import is_storable
 
 MAX_RENDERED_CHARS = 400_000
 NAME = r"[^\W\d]\w{0,63}"
@@ -86,6 +87,11 @@ def values_for(specs: Iterable[VariableSpec], given: Mapping[str, str]) -> dict[
         FieldError(f"variables.{name}", _("This must be a text."))
         for name, value in given.items()
         if name in known and not isinstance(value, str)
+    ]
+    problems += [
+        FieldError(f"variables.{name}", _("The text contains characters that cannot be stored."))
+        for name, value in given.items()
+        if isinstance(value, str) and not is_storable(value)
     ]
     values = {name: given.get(name) or spec.default for name, spec in known.items()}
     problems += [

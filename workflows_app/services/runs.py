@@ -40,9 +40,9 @@ def run_start(
     """Accept a run of one stage; a worker begins it after the commit, also when the broker is down just now.
 
     ``step_filter`` picks the steps of the stage by key, action or via; ``steps`` replaces them altogether, also
-    with a step that the stage does not have. ``key`` makes the start happen once: the
-    same key with the same fields returns the run that exists. Raises NotFound (no such version), InvalidInput
-    (stage, action), RunActive (the subject has an unfinished run), Conflict (same key, other fields).
+    with a step that the stage does not have. ``key`` makes the start happen once: the same key with the same fields
+    returns the run that exists. Raises NotFound (no such version), InvalidInput (stage, action, steps), RunActive
+    (the subject has an unfinished run), Conflict (same key, other fields).
     """
     existing = _same_start(key, config_id, stage, subject_id)
     if existing is not None:
@@ -51,7 +51,7 @@ def run_start(
     if config is None:
         raise NotFound
     spec = _stage(config, stage)
-    chosen = steps or _steps(spec, step_filter)
+    chosen = _distinct(steps) if steps else _steps(spec, step_filter)
     try:
         with transaction.atomic():
             run = _insert(
@@ -154,6 +154,13 @@ def _steps(stage: StageSpec, step_filter: str | None) -> tuple[StepSpec, ...]:
         known = {"stage": stage.key, "actions": ", ".join(step.action for step in stage.steps)}
         message = _("Stage %(stage)s has no such step. It has: %(actions)s.") % known
         raise InvalidInput.for_field("action", message)
+    return steps
+
+
+def _distinct(steps: tuple[StepSpec, ...]) -> tuple[StepSpec, ...]:
+    # A step's key names its effects: two of one name would be paid, and done, as one.
+    if len({step.key for step in steps}) != len(steps):
+        raise InvalidInput.for_field("steps", _("Each step needs a key of its own."))
     return steps
 
 

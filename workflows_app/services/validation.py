@@ -78,15 +78,20 @@ def _children(node: Any) -> Iterable[Any]:
 def _schema_errors(document: Any) -> Iterator[ConfigError]:
     validator = Draft202012Validator(workflow_schema())
     for error in sorted(validator.iter_errors(document), key=lambda item: list(map(str, item.absolute_path))):
-        yield ConfigError(pointer_of(*error.absolute_path), schema_message(error))
+        yield _located(error)
+
+
+def _located(error: ValidationError) -> ConfigError:
+    path = error.absolute_path
+    if error.validator == "required" and isinstance(error.instance, dict):
+        # The validator reports each missing member apart, without naming it in a field of its own.
+        missing = next(name for name in error.validator_value if error.message.startswith(repr(name)))
+        return ConfigError(pointer_of(*path, missing), _("This is missing."))
+    return ConfigError(pointer_of(*path), schema_message(error))
 
 
 def schema_message(error: ValidationError) -> str:
     """Return a sentence for a person; the validator's own, which may quote the whole document, is cut."""
-    required = error.validator == "required" and isinstance(error.instance, dict)
-    if required:
-        missing = sorted(set(error.validator_value) - set(error.instance))
-        return _("Missing: %(names)s.") % {"names": ", ".join(missing)}
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
         return _("Unknown: %(names)s.") % {"names": ", ".join(unknown)[:200]}
@@ -144,7 +149,8 @@ def _step_errors(step: Json, path: tuple[str | int, ...]) -> Iterator[ConfigErro
         return
     yield from _template_errors(step, handler, path)
     for error in Draft202012Validator(handler.params_schema).iter_errors(step.get("params", {})):
-        yield ConfigError(pointer_of(*path, "params", *error.absolute_path), schema_message(error))
+        found = _located(error)
+        yield ConfigError(pointer_of(*path, "params") + found.pointer, found.message)
 
 
 def _template_errors(step: Json, handler: Handler, path: tuple[str | int, ...]) -> Iterator[ConfigError]:

@@ -3,6 +3,7 @@
 Apart from ``config.settings``, because the process manager needs these before there is a database to point Django at.
 """
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -55,12 +56,24 @@ def running_services(data_dir: Path) -> dict[str, str]:
     """
     try:
         published = json.loads((data_dir / "runtime.json").read_text())
-        os.kill(published["pid"], 0)
-    except (OSError, ValueError, KeyError):  # not there, not ours to read, or left behind by a killed run
+    except (OSError, ValueError):  # not there, or not ours to read
+        return {}
+    if not _is_locked(data_dir / "lock"):  # left behind by a run that was killed
         return {}
     if os.environ.get("DATABASE_URL", "") not in {"", published["replaces"]["DATABASE_URL"]}:
         return {}
     return {str(name): str(value) for name, value in published["environment"].items()}
+
+
+def _is_locked(file: Path) -> bool:
+    try:
+        with file.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 DATA_DIR = (BASE_DIR / str(env("DATA_DIR", default="") or "var")).resolve()

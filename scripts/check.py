@@ -53,10 +53,7 @@ def run(name: str) -> tuple[bool, float]:
     """Run one check, show what it says when it fails; returns (passed, seconds)."""
     begun = time.monotonic()
     print(f"{name} …", flush=True)
-    if name == "migrations":
-        passed = with_database(CHECKS[name])
-    else:
-        passed = execute(CHECKS[name], SETTINGS)
+    passed = with_database(CHECKS[name]) if name == "migrations" else execute(CHECKS[name], SETTINGS)
     return passed, time.monotonic() - begun
 
 
@@ -75,7 +72,7 @@ def execute(command: list[str], settings: Mapping[str, str]) -> bool:
     """Run one of this environment's programs; returns whether it succeeded."""
     program = str(Path(sys.executable).parent / command[0])
     environment = {**os.environ, **settings, "PYTHONWARNINGS": "error::RuntimeWarning"}
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [program, *command[1:]],
         cwd=ROOT,
         env=environment,

@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> int:
         print(f"Browser tests: NOT RUN ({NO_BROWSER}). DEEPSPACE_REQUIRE_BROWSER=1 makes this an error.")
         return 1
     environment = os.environ | {"DEEPSPACE_CHROMIUM": browser}
-    code = subprocess.run([sys.executable, "-m", "pytest", *options(arguments)], cwd=ROOT, env=environment).returncode
+    command = [sys.executable, "-m", "pytest", *options(arguments)]
+    code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603
     if not arguments:
         print(f"Browser tests: {'run' if browser else f'NOT RUN ({NO_BROWSER})'}", flush=True)
     return code

@@ -8,14 +8,11 @@ from pathlib import Path
 from config.environment import BASE_DIR
 from config.runtime.bonds import die_with_parent
 from config.runtime.children import end_group
-
-
-class CommandFailed(RuntimeError):
-    """A command on the way up failed; the message holds the end of what it said."""
+from config.runtime.errors import CommandError
 
 
 def run_command(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> str:
-    """Run ``python ARGUMENTS``; returns its standard output, raises CommandFailed with the end of its errors."""
+    """Run ``python ARGUMENTS``; returns its standard output, raises CommandError with the end of its errors."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w+b") as errors:
         process = subprocess.Popen(  # noqa: S603
@@ -26,14 +23,14 @@ def run_command(arguments: Sequence[str], environment: Mapping[str, str], log: P
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
-            preexec_fn=die_with_parent(),
+            preexec_fn=die_with_parent(),  # noqa: PLW1509
         )
         try:
             output, _ = process.communicate()
         finally:
             end_group(process, grace=0)
     if process.returncode:
-        raise CommandFailed(_reason(log.read_text(errors="replace")))
+        raise CommandError(_reason(log.read_text(errors="replace")))
     return output.decode(errors="replace")
 
 

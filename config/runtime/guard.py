@@ -1,8 +1,7 @@
 """Ends what the process manager started when the manager itself was killed.
 
-Run as a plain script, with the standard library only, so that it stays small. It reads lines ``+GROUP`` and
-``-GROUP`` from its standard input; when that closes, the manager is gone, and every group still named is ended:
-asked at first (a database closes its files), then made to.
+Run as a plain script, with the standard library only, so that it stays small. It reads a line for each process
+group; when its standard input closes, the manager is gone, and every group still on its list is ended.
 """
 
 import os
@@ -10,25 +9,30 @@ import signal
 import sys
 import time
 
-PATIENCE = 5.0  # seconds
+KILL, ASK, FORGET = "!", "?", "-"  # what a line begins with: end it at once, ask it first, it has ended by itself
+PATIENCE = 5.0  # seconds that a group that was asked has
 
 
 def main() -> None:
+    """Read until the manager is gone, then end what it left."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    groups: list[int] = []
+    groups: dict[int, str] = {}
     for line in sys.stdin:
         sign, group = line[0], int(line[1:])
-        if sign == "+":
-            groups.append(group)
-        elif group in groups:
-            groups.remove(group)
+        if sign == FORGET:
+            groups.pop(group, None)
+        else:
+            groups[group] = sign
     end(groups)
 
 
-def end(groups: list[int]) -> None:
-    """Ask each group to end, applications (started last) first; kill what is there after ``PATIENCE`` seconds."""
-    waiting = [group for group in reversed(groups) if _send(group, signal.SIGTERM)]
+def end(groups: dict[int, str]) -> None:
+    """Kill applications, ask services, last started first; kill what is there after ``PATIENCE`` seconds."""
+    for group, sign in reversed(groups.items()):
+        if sign == KILL:
+            _send(group, signal.SIGKILL)
+    waiting = [group for group, sign in reversed(groups.items()) if sign == ASK and _send(group, signal.SIGTERM)]
     deadline = time.monotonic() + PATIENCE
     while waiting and time.monotonic() < deadline:
         time.sleep(0.05)

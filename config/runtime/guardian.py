@@ -10,7 +10,7 @@ class Guardian:
     """A small process that outlives a killed manager by as long as it takes to end what it left."""
 
     def __init__(self) -> None:
-        self.groups: list[int] = []
+        self.groups: dict[int, str] = {}  # group: the line that has it guarded
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -18,18 +18,18 @@ class Guardian:
         self.process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", guard.__file__], stdin=subprocess.PIPE, text=True, start_new_session=True
         )
-        for group in self.groups:
-            self._tell(f"+{group}")
+        for line in self.groups.values():
+            self._tell(line)
 
-    def add(self, group: int) -> None:
-        """Have the group ended when this process dies."""
-        self.groups.append(group)
-        self._tell(f"+{group}")
+    def add(self, group: int, *, ask: bool) -> None:
+        """Have the group ended when this process dies; ``ask`` it at first to close its files."""
+        self.groups[group] = f"{guard.ASK if ask else guard.KILL}{group}"
+        self._tell(self.groups[group])
 
     def remove(self, group: int) -> None:
         """The group has ended; its number may soon be another's."""
-        self.groups.remove(group)
-        self._tell(f"-{group}")
+        del self.groups[group]
+        self._tell(f"{guard.FORGET}{group}")
 
     def look_after(self) -> None:
         """Start it again if somebody ended it."""

@@ -7,9 +7,8 @@ from typing import Protocol
 
 from config.runtime.children import Process, how_it_ended, kill_group, tail
 from config.runtime.console import say
+from config.runtime.errors import StartError
 from config.runtime.guardian import Guardian
-from config.runtime.postgres import PostgresFailed
-from config.runtime.redis import RedisFailed
 
 FIRST_PAUSE = 0.5  # seconds before a process that ended is started again; doubled each time
 LONGEST_PAUSE = 30.0
@@ -33,8 +32,9 @@ class Unit(Protocol):
 class Keeper:
     """Keeps one unit running."""
 
-    def __init__(self, name: str, unit: Unit, guardian: Guardian) -> None:
+    def __init__(self, name: str, unit: Unit, guardian: Guardian, *, ask: bool) -> None:
         self.name = name
+        self.ask = ask
         self.unit = unit
         self.guardian = guardian
         self.failures = 0
@@ -45,7 +45,7 @@ class Keeper:
         """Start the unit and have it guarded."""
         self.unit.start()
         assert self.unit.process
-        self.guardian.add(self.unit.process.pid)
+        self.guardian.add(self.unit.process.pid, ask=self.ask)
         self.begun_at = time.monotonic()
         self.due = None
 
@@ -85,7 +85,7 @@ class Keeper:
     def _try_again(self) -> None:
         try:
             self.start()
-        except (PostgresFailed, RedisFailed, OSError) as failed:
+        except (StartError, OSError) as failed:
             say(f"{self.name} could not be started; trying again in {self._plan():g} s. {failed}")
         else:
             assert self.unit.process

@@ -10,15 +10,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.runtime import bonds
 from config.runtime.console import say
-from config.runtime.lock import AlreadyRunning
+from config.runtime.errors import StartError
 from config.runtime.options import read_options
-from config.runtime.postgres import PostgresFailed
-from config.runtime.redis import RedisFailed
-from config.runtime.roles import DatabaseRefused
-from config.runtime.services import ServiceRefused
-from config.runtime.system import Refused, System
+from config.runtime.system import System
 
-CANNOT_START = (Refused, AlreadyRunning, PostgresFailed, RedisFailed, DatabaseRefused, ServiceRefused)
 TICK = 0.25  # seconds between two looks at the processes
 
 
@@ -50,7 +45,7 @@ def _run(system: System) -> int:
         _serve(system)
     except Interrupted:
         say("")
-    except CANNOT_START as refused:
+    except StartError as refused:
         say(f"Not started. {refused}")
         code = 1
     finally:

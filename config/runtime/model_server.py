@@ -3,6 +3,7 @@
 ``python config/runtime/model_server.py PORT``: a plain script, so that it holds the model and nothing else.
 """
 
+import os
 import signal
 import sys
 from importlib.util import find_spec
@@ -23,6 +24,8 @@ def weights() -> Path:
 def main(port: int) -> None:
     """Serve until SIGTERM."""
     import xllamacpp
+
+    os.nice(5)  # pages answer while it computes
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(weights())

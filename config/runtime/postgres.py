@@ -24,6 +24,7 @@ from psycopg import sql
 
 from config.runtime.bonds import die_with_parent
 from config.runtime.children import tail
+from config.runtime.errors import PostgresError
 from config.runtime.ports import free_port
 from config.runtime.roles import APP, OWNER, ensure_role, grant_runtime
 
@@ -36,11 +37,7 @@ START_ATTEMPTS = 3
 OPTIONS = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "200"}
 FAST_BUT_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
-__all__ = ["APP", "DATABASE", "OWNER", "EmbeddedPostgres", "PostgresFailed", "grant_runtime"]
-
-
-class PostgresFailed(RuntimeError):
-    """The server did not start; the message ends with the last lines of its log."""
+__all__ = ["APP", "DATABASE", "OWNER", "EmbeddedPostgres", "grant_runtime"]
 
 
 class EmbeddedPostgres:
@@ -72,7 +69,7 @@ class EmbeddedPostgres:
             if self._answers():
                 break
             if attempt == START_ATTEMPTS:
-                raise PostgresFailed(f"PostgreSQL did not start.\n{tail(self.log)}")
+                raise PostgresError(f"PostgreSQL did not start.\n{tail(self.log)}")
             time.sleep(1)  # what a killed server left in shared memory is gone in a moment
         self._prepare()
 
@@ -88,37 +85,40 @@ class EmbeddedPostgres:
 
     def _launch(self) -> None:
         options = OPTIONS if self.durable else OPTIONS | FAST_BUT_FORGETFUL
-        command = [str(self._program("postgres")), "-D", self._path_inside(), "-p", str(self.port)]
+        command = [str(self._program("postgres")), "-D", self._path_inside(self.data), "-p", str(self.port)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         with self.log.open("ab") as log:
-            self.process = self._spawn(command, stdout=log, stderr=log)
+            self.process = self._spawn(command, self.data, stdout=log, stderr=log)
 
     def _initdb(self) -> None:
-        shutil.rmtree(self.data, ignore_errors=True)
-        self.data.mkdir(mode=0o700)
-        self._own(self.data)
+        """Make the cluster beside its place and move it there when it is whole, so that no half of one is ever used."""
+        partial = self.home / "data.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700)
+        self._own(partial)
         with tempfile.NamedTemporaryFile("w", dir=self.home) as password_file:
             password_file.write(self._password(SUPERUSER))
             password_file.flush()
             self._own(Path(password_file.name))
-            self._run_initdb(f"{self._path_inside()}/../{Path(password_file.name).name}")
+            self._run_initdb(partial, Path(password_file.name).name)
+        partial.rename(self.data)
 
-    def _run_initdb(self, password_file: str) -> None:
-        command = [str(self._program("initdb")), "-D", self._path_inside(), "-U", SUPERUSER, "-E", "UTF8"]
-        command += ["--locale=C.UTF-8", "-A", "scram-sha-256", f"--pwfile={password_file}"]
+    def _run_initdb(self, data: Path, password_file: str) -> None:
+        inside = self._path_inside(data)
+        command = [str(self._program("initdb")), "-D", inside, "-U", SUPERUSER, "-E", "UTF8"]
+        command += ["--locale=C.UTF-8", "-A", "scram-sha-256", f"--pwfile={inside}/../{password_file}"]
         if not self.durable:
             command.append("--no-sync")
-        done = self._spawn(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = self._spawn(command, data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         output, _ = done.communicate()
         if done.returncode:
-            shutil.rmtree(self.data, ignore_errors=True)
-            raise PostgresFailed(f"PostgreSQL could not make its files.\n{output.decode(errors='replace')}")
+            raise PostgresError(f"PostgreSQL could not make its files.\n{output.decode(errors='replace')}")
 
     def _check_version(self) -> None:
         made_by = (self.data / "PG_VERSION").read_text().strip()
         if made_by != MAJOR:
-            raise PostgresFailed(
+            raise PostgresError(
                 f"{self.data} was made by PostgreSQL {made_by}, and this is {MAJOR}. Dump it with the old version and"
                 " load it into a new DATA_DIR, or set another DATA_DIR to begin anew."
             )
@@ -166,13 +166,14 @@ class EmbeddedPostgres:
             file.write_text(secrets.token_urlsafe(32))
         return HMAC(file.read_bytes(), role.encode(), sha256).hexdigest()
 
-    def _path_inside(self) -> str:
-        """How the server, standing in its data folder, calls it."""
-        return "/proc/self/cwd" if self.account and Path("/proc/self/cwd").exists() else str(self.data)
+    def _path_inside(self, data: Path) -> str:
+        """How a program that stands in the folder calls it."""
+        return "/proc/self/cwd" if self.account and Path("/proc/self/cwd").exists() else str(data)
 
     def _program(self, name: str) -> Path:
         spec = find_spec(PACKAGE)
-        assert spec and spec.origin
+        assert spec
+        assert spec.origin
         folder = Path(spec.origin).parent
         if self.account and not _can_reach(folder, self.account):
             folder = _copy_within_reach(folder)
@@ -182,14 +183,13 @@ class EmbeddedPostgres:
         if self.account:
             os.chown(path, self.account.pw_uid, self.account.pw_gid)
 
-    def _spawn(self, command: list[str], **options: object) -> "subprocess.Popen[bytes]":
+    def _spawn(self, command: list[str], folder: Path, **options: object) -> "subprocess.Popen[bytes]":
         if self.account:
             options |= {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
         # An environment of its own: the server needs none of our keys.
         options |= {"env": {"PATH": os.defpath, "TZ": "UTC"}, "start_new_session": True, "stdin": subprocess.DEVNULL}
-        return subprocess.Popen(  # type: ignore[call-overload,no-any-return] # noqa: S603
-            command, cwd=self.data, preexec_fn=die_with_parent(signal.SIGQUIT), **options
-        )
+        options |= {"cwd": folder, "preexec_fn": die_with_parent(signal.SIGQUIT)}
+        return subprocess.Popen(command, **options)  # type: ignore[call-overload,no-any-return] # noqa: S603
 
 
 def _copy_within_reach(package: Path) -> Path:
@@ -227,4 +227,4 @@ def _unprivileged_account() -> pwd.struct_passwd | None:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise PostgresFailed("Running as root needs an account named postgres or nobody for the database server.")
+    raise PostgresError("Running as root needs an account named postgres or nobody for the database server.")

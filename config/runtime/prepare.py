@@ -18,7 +18,7 @@ def main() -> None:
     if os.environ.get("DEMO_PASSWORD"):
         made = call_command("demo_account", DEMO_EMAIL, stdout=sys.stderr)
         if made == "made":
-            call_command("wallet_topup", DEMO_EMAIL, DEMO_CREDIT_USD, stdout=sys.stderr)
+            call_command("wallet_topup", DEMO_EMAIL, DEMO_CREDIT_USD, key="demo-account", stdout=sys.stderr)
             print(DEMO_MADE)  # noqa: T201
 
 

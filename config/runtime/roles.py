@@ -9,6 +9,8 @@ from urllib.parse import quote, unquote, urlsplit
 import psycopg
 from psycopg import sql
 
+from config.runtime.errors import DatabaseRefusedError
+
 OWNER = "deepspace_owner"
 APP = "deepspace_app"
 
@@ -21,10 +23,6 @@ GRANTS = (
     "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}",
     "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {}",
 )
-
-
-class DatabaseRefused(RuntimeError):
-    """The given database cannot be used; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def role_powers(connection: Connection) -> RolePowers:
 
 
 def external_access(url: str, owner_url: str, fallback_secret: str) -> DatabaseAccess:
-    """Decide how a database that was given is used; raises DatabaseRefused.
+    """Decide how a database that was given is used; raises DatabaseRefusedError.
 
     A role that may create roles gets a runtime role made beside it; any other role is used as it is, once it is
     known that it cannot bypass row-level security. ``fallback_secret`` replaces a password that the URL lacks.
@@ -79,10 +77,10 @@ def external_access(url: str, owner_url: str, fallback_secret: str) -> DatabaseA
 
 
 def require_safe(powers: RolePowers) -> None:
-    """Raise DatabaseRefused for a role on which row-level security has no hold."""
+    """Raise DatabaseRefusedError for a role on which row-level security has no hold."""
     if not powers.is_safe:
         what = "is a superuser" if powers.superuser else "has BYPASSRLS"
-        raise DatabaseRefused(
+        raise DatabaseRefusedError(
             f"DATABASE_URL: the role {powers.name} {what}, so the walls between organizations would not hold."
             f" Give a role with NOSUPERUSER and NOBYPASSRLS; its tables' owner goes into DATABASE_OWNER_URL."
         )
@@ -100,7 +98,7 @@ def ensure_role(connection: Connection, role: str, password: str, *, createdb: b
 
 
 def grant_runtime(connection: Connection, role: str = APP) -> None:
-    """Let the runtime role use what the owner made and will make, and nothing more. Run as the owner, in the database."""
+    """Let the runtime role use what the owner made and will make, and nothing more. Run it as the owner."""
     for statement in GRANTS:
         connection.execute(sql.SQL(statement).format(sql.Identifier(role)))
 
@@ -123,4 +121,4 @@ def _connect(name: str, url: str) -> Connection:
     try:
         return psycopg.connect(url, autocommit=True, connect_timeout=10)
     except psycopg.Error as error:
-        raise DatabaseRefused(f"{name}: the database does not let us in. {str(error).strip()}") from error
+        raise DatabaseRefusedError(f"{name}: the database does not let us in. {str(error).strip()}") from error

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from config.runtime import model_server
 from config.runtime.children import Child
+from config.runtime.errors import ServiceRefusedError
 from config.runtime.options import Options
 from config.runtime.ports import free_port, is_listening
 from config.runtime.roles import DatabaseAccess, external_access
@@ -19,21 +20,17 @@ from config.runtime.vault import kept_secret
 MODEL_LOADS_WITHIN = 60.0  # seconds
 
 
-class ServiceRefused(RuntimeError):
-    """A service that was given does not answer; the message names the variable."""
-
-
 def given_database(options: Options) -> DatabaseAccess:
-    """Check the database that was given and return how it is used; raises DatabaseRefused."""
+    """Check the database that was given and return how it is used; raises DatabaseRefusedError."""
     fallback = kept_secret(options.data_dir / "secrets" / "database_role")
     return external_access(options.database_url, options.database_owner_url, fallback)
 
 
 def check_given_redis(url: str) -> None:
-    """Raise ServiceRefused unless something listens where ``REDIS_URL`` points."""
+    """Raise ServiceRefusedError unless something listens where ``REDIS_URL`` points."""
     parts = urlsplit(url)
     if parts.scheme != "unix" and not is_listening(parts.port or 6379, parts.hostname or "127.0.0.1"):
-        raise ServiceRefused(
+        raise ServiceRefusedError(
             f"REDIS_URL: nothing answers at {parts.hostname}:{parts.port or 6379}. Start it, or unset it."
         )
 
@@ -78,5 +75,5 @@ def http_answers(url: str) -> bool:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *arguments: object, **options: object) -> None:  # type: ignore[override]
+    def redirect_request(self, *arguments: object, **options: object) -> None:
         return None

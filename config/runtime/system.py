@@ -10,8 +10,9 @@ import psycopg
 
 from config.runtime.applications import applications
 from config.runtime.children import Child
-from config.runtime.commands import CommandFailed, run_command
+from config.runtime.commands import run_command
 from config.runtime.console import say, step
+from config.runtime.errors import CommandError, StartError
 from config.runtime.guardian import Guardian
 from config.runtime.keeping import Keeper, Unit
 from config.runtime.lock import lock_data_dir
@@ -28,10 +29,6 @@ ANSWERS_WITHIN = 180.0  # seconds for the first request
 FAILURES_AT_START = 3
 
 
-class Refused(RuntimeError):
-    """The system cannot start; the message says why and what to do."""
-
-
 class System:
     """Everything that `make run` runs."""
 
@@ -45,12 +42,14 @@ class System:
         self.demo_line = ""
 
     def open(self) -> None:
-        """Check everything that can be checked before anything runs, and lock the folder; raises Refused."""
+        """Check everything that can be checked before anything runs, and lock the folder; raises StartError."""
         _make_folder(self.options.data_dir)
         self.lock = lock_data_dir(self.options.data_dir)
         if reason := why_not_bindable(self.options.host, self.options.port):
             address = f"{self.options.host}:{self.options.port}"
-            raise Refused(f"PORT: cannot listen on {address} ({reason}). Stop what listens there, or set another PORT.")
+            raise StartError(
+                f"PORT: cannot listen on {address} ({reason}). Stop what listens there, or set another PORT."
+            )
         if not self.options.production:
             secret = kept_secret(self.options.data_dir / "secrets" / "django_secret_key")
             self.environment["DJANGO_SECRET_KEY"] = self.environment.get("DJANGO_SECRET_KEY") or secret
@@ -67,7 +66,7 @@ class System:
         if model:
             self._await_local_model(model)
         for child in applications(self.options, self.environment):
-            self.applications.append(self._keep(child.name, child))
+            self._keep(self.applications, child.name, child)
         self._await_web()
         say(f"Logs and outgoing mail: {self.options.data_dir / 'logs'}")
         if self.demo_line:
@@ -109,10 +108,10 @@ class System:
     def _log(self, name: str) -> Path:
         return self.options.data_dir / "logs" / f"{name}.log"
 
-    def _keep(self, name: str, unit: Unit) -> Keeper:
-        keeper = Keeper(name, unit, self.guardian)
-        keeper.start()
-        return keeper
+    def _keep(self, keepers: list[Keeper], name: str, unit: Unit) -> None:
+        """Start the unit; it is on the list before, so that an interrupted start is stopped too."""
+        keepers.append(Keeper(name, unit, self.guardian, ask=keepers is self.services))
+        keepers[-1].start()
 
     def _check_settings(self) -> None:
         """Import the settings as applications will, so that a bad variable is named before anything starts."""
@@ -120,8 +119,8 @@ class System:
         given = {name: value for name, value in self.environment.items() if value}
         try:
             run_command(["-c", "import config.settings"], here | given, self._log("settings"))
-        except CommandFailed as failed:
-            raise Refused(str(failed)) from failed
+        except CommandError as failed:
+            raise StartError(str(failed)) from failed
 
     def _start_database(self) -> DatabaseAccess:
         if self.options.database_url:
@@ -129,7 +128,7 @@ class System:
                 return given_database(self.options)
         postgres = EmbeddedPostgres(self.options.data_dir / "postgres")
         with step("Starting PostgreSQL"):
-            self.services.append(self._keep("PostgreSQL", postgres))
+            self._keep(self.services, "PostgreSQL", postgres)
         with psycopg.connect(postgres.url(OWNER)) as connection:
             grant_runtime(connection)
         return DatabaseAccess(url=postgres.url(), owner_url=postgres.url(OWNER))
@@ -140,7 +139,7 @@ class System:
             return
         redis = EmbeddedRedis(self.options.data_dir / "redis")
         with step("Starting Redis"):
-            self.services.append(self._keep("Redis", redis))
+            self._keep(self.services, "Redis", redis)
         self.environment["REDIS_URL"] = redis.url
 
     def _begin_local_model(self) -> LocalModel | None:
@@ -151,7 +150,7 @@ class System:
             say("There is no small local model for this platform. Set OPENAI_API_KEY or OPENAI_BASE_URL to write.")
             return None
         model = LocalModel(self._log("model-server"), self.environment)
-        self.services.append(self._keep("local model", model))
+        self._keep(self.services, "local model", model)
         self.environment["LOCAL_MODEL_URL"] = model.url
         return model
 
@@ -197,8 +196,8 @@ class System:
     def _command(self, arguments: list[str], environment: dict[str, str], name: str) -> str:
         try:
             return run_command(arguments, environment, self._log(name))
-        except CommandFailed as failed:
-            raise Refused(f"`{' '.join(arguments)}` failed.\n{failed}") from failed
+        except CommandError as failed:
+            raise StartError(f"`{' '.join(arguments)}` failed.\n{failed}") from failed
 
     def _await_web(self) -> None:
         with step("Starting the applications"):
@@ -207,9 +206,11 @@ class System:
                 self.look_after()
                 for keeper in self.applications:
                     if keeper.failures >= FAILURES_AT_START:
-                        raise Refused(f"{keeper.name} does not stay up.\n{keeper.last_words()}")
+                        raise StartError(f"{keeper.name} does not stay up.\n{keeper.last_words()}")
                 if time.monotonic() > deadline:
-                    raise Refused(f"Nothing answers at {self.options.address}. See {self.options.data_dir / 'logs'}.")
+                    raise StartError(
+                        f"Nothing answers at {self.options.address}. See {self.options.data_dir / 'logs'}."
+                    )
                 time.sleep(0.1)
 
     def _local_address(self) -> str:
@@ -231,6 +232,6 @@ class System:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "logs").mkdir(exist_ok=True)
+        (folder / "logs").mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise Refused(f"DATA_DIR: cannot write to {folder} ({error.strerror}). Set another DATA_DIR.") from error
+        raise StartError(f"DATA_DIR: cannot write to {folder} ({error.strerror}). Set another DATA_DIR.") from error

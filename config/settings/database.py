@@ -1,9 +1,11 @@
 import os
+import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 
-from config.settings.env import required
+from config.settings.env import env, required
 
 _REMEDY = "`make run` starts a database by itself; elsewhere set it to postgres://USER:PASSWORD@HOST:PORT/NAME."
 
@@ -11,9 +13,11 @@ _REMEDY = "`make run` starts a database by itself; elsewhere set it to postgres:
 def _url() -> str:
     """The runtime role's URL, or the owner's for commands that change tables (``manage.py`` marks them)."""
     url = required("DATABASE_URL", _REMEDY)
-    if os.environ.get("DATABASE_ROLE") == "owner":
-        return os.environ.get("DATABASE_OWNER_URL") or url
-    return url
+    owner_url = str(env("DATABASE_OWNER_URL", default=""))
+    if os.environ.get("DATABASE_ROLE") != "owner" or not owner_url:
+        return url
+    sys.stderr.write(f"As the owner of the tables, {urlsplit(owner_url).username}.\n")
+    return owner_url
 
 
 _database: dict[str, Any] = environ.Env.db_url_config(_url())

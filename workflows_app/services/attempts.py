@@ -1,6 +1,7 @@
 """One attempt at one step: call its handler, and say what came of it."""
 
 import logging
+import time
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +11,7 @@ from django.utils.translation import gettext as _
 from jsonschema import Draft202012Validator
 
 from accounts_app.exceptions import DeepSpaceError
+from gateway_app.exceptions import CallInProgress, CallTakenOver
 from workflows_app.contracts import Json, StepContext, StepResult
 from workflows_app.exceptions import StepFailed, StepStopped
 from workflows_app.registry import Handler, handler_get
@@ -49,14 +51,14 @@ def attempt(claim: Claim, lease: Lease, live: LiveRun) -> Outcome:
     """Carry out the claimed step, outside any transaction. Whatever its handler raises becomes an outcome."""
     try:
         handler = _handler(claim.step.handler)
-        result = handler.function(_context(claim, lease, live))
+        result = _result(handler, _context(claim, lease, live))
         _check_output(handler, result)
     except StepStopped:
         return Stopped()
     except DeepSpaceError as error:
         if lease.should_stop():
             return Stopped()
-        return Failed(_as_json(error), may_pass=error.status == 503)
+        return Failed(_as_json(error), may_pass=error.status == 503 or isinstance(error, CallTakenOver))
     except (DatabaseDown, OSError):
         logger.warning("workflow.step_interrupted", exc_info=True, extra={"run_id": str(claim.run.pk)})
         message = _("A service that this step needs did not answer.")
@@ -77,6 +79,18 @@ def overdue_error() -> Json:
 def attempts_allowed(claim: Claim) -> int:
     """How often the step may be tried before its failure ends the run."""
     return claim.step.attempts or DEFAULT_ATTEMPTS
+
+
+def _result(handler: Handler, ctx: StepContext) -> StepResult:
+    """Call the handler, once more for as long as an earlier holder of the run still has this step's model call."""
+    while True:
+        try:
+            return handler.function(ctx)
+        except CallInProgress:
+            # It slept through its lease; when it wakes it lets go. Its call must not be paid beside ours.
+            if ctx.should_stop():
+                raise
+            time.sleep(0.2)
 
 
 def _handler(name: str) -> Handler:

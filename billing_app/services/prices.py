@@ -2,12 +2,13 @@
 
 from datetime import date, datetime
 from decimal import Decimal, localcontext
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts_app.exceptions import InvalidInput
+from accounts_app.exceptions import Conflict, InvalidInput, NotFound
 from accounts_app.services.audit import audit_record
 from billing_app.contracts import ZERO, PriceRef, TokenBuckets
 from billing_app.exceptions import KeyConflict, ModelNotPriced
@@ -87,3 +88,16 @@ def price_set(
     elif any(getattr(price, name) != rate for name, rate in checked.items()):
         raise KeyConflict(_("This model has another price from the same moment."))
     return price.ref()
+
+
+@transaction.atomic
+def price_withdraw(*, price_id: UUID) -> None:
+    """Delete a price that has not begun; raises Conflict for one that has, NotFound for none."""
+    price = Price.objects.filter(pk=price_id).first()
+    if price is None:
+        raise NotFound
+    if price.effective_from <= timezone.now():
+        raise Conflict(_("A price that has begun stays: add a new one."))
+    price.delete()
+    data = {"model": price.model_key, "effective_from": price.effective_from.isoformat()}
+    audit_record(action="price.withdraw", target_type="price", target_id=price_id, data=data)

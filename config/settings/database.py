@@ -30,5 +30,7 @@ _database["OPTIONS"] = _database.get("OPTIONS", {}) | {
     "prepare_threshold": None,
     "connect_timeout": 5,
 }
+# A pooled connection that died while idle (a restart, a failover) is replaced, not handed out.
+_database["CONN_HEALTH_CHECKS"] = True
 _database["DISABLE_SERVER_SIDE_CURSORS"] = True
 DATABASES = {"default": _database}

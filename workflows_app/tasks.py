@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from celery.signals import worker_shutting_down
+from django.conf import settings
 
 from accounts_app.services.jobs import system_task, tenant_task
 from workflows_app.services.dispatch import ADVANCE
@@ -11,7 +12,7 @@ from workflows_app.services.execution import DRAINING, run_advance
 from workflows_app.services.reaper import runs_reap
 
 
-@tenant_task(name=ADVANCE, queue="model")
+@tenant_task(name=ADVANCE, queue=settings.WORKFLOW_QUEUE)
 def advance(*, run_id: str) -> None:
     """Carry a run on."""
     run_advance(run_id=UUID(run_id))

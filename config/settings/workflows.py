@@ -8,3 +8,5 @@ WORKFLOW_LEASE_SECONDS = env.float("WORKFLOW_LEASE_SECONDS", default=15.0)
 WORKFLOW_STEP_TIMEOUT_SECONDS = env.float("WORKFLOW_STEP_TIMEOUT_SECONDS", default=900.0)
 # How many workers one step may take down before its run is given up.
 WORKFLOW_MAX_CRASHES = positive_int("WORKFLOW_MAX_CRASHES", 5)
+# The queue where runs wait for workers.
+WORKFLOW_QUEUE = env.str("WORKFLOW_QUEUE", default="model")

@@ -4,6 +4,7 @@ import logging
 from uuid import UUID
 
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 from kombu.exceptions import KombuError
@@ -24,7 +25,7 @@ def message_send(run_id: UUID, organization_id: UUID, user_id: UUID | None) -> b
     """Send one ``advance`` message; False, and a line in the log, when the broker does not take it."""
     ids = {"run_id": str(run_id), "organization_id": str(organization_id), "user_id": str(user_id) if user_id else None}
     try:
-        current_app.send_task(ADVANCE, kwargs=ids, queue="model", retry=False)
+        current_app.send_task(ADVANCE, kwargs=ids, queue=settings.WORKFLOW_QUEUE, retry=False)
     except (KombuError, OSError) as error:
         logger.warning("workflow.dispatch_failed", extra={"run_id": str(run_id), "error": str(error)})
         return False

@@ -50,8 +50,8 @@ def parse(text: str) -> list[dict[str, str]]:
     return [{**message, "content": message["content"].strip()} for message in messages]
 
 
-def _optional(name: str, description: str) -> VariableSpec:
-    return VariableSpec(name=name, description=description, required=False)
+def _optional(name: str, description: str, *, trusted: bool = False) -> VariableSpec:
+    return VariableSpec(name=name, description=description, required=False, trusted=trusted)
 
 
 _FINDINGS = _optional("findings", _("What the review found, one line each."))
@@ -66,8 +66,8 @@ PROMPTS = (
         variables=(
             VariableSpec(name="brief", description=_("What the article is to be about.")),
             _TITLE,
-            _optional("audience", _("Who will read it.")),
-            _optional("tone", _("How it should sound.")),
+            _optional("audience", _("Who will read it."), trusted=True),
+            _optional("tone", _("How it should sound."), trusted=True),
             _FINDINGS,
         ),
         max_tokens=2000,
@@ -95,7 +95,7 @@ PROMPTS = (
         workspace_key="article",
         variables=(
             VariableSpec(name="original", description=_("The text to rewrite.")),
-            _optional("instruction", _("How it should change.")),
+            _optional("instruction", _("How it should change."), trusted=True),
         ),
         max_tokens=2500,
         temperature=0.4,
@@ -112,7 +112,7 @@ PROMPTS = (
         variables=(
             VariableSpec(name="text", description=_("The text to correct.")),
             _FINDINGS,
-            _optional("instruction", _("Further wishes.")),
+            _optional("instruction", _("Further wishes."), trusted=True),
         ),
         max_tokens=2500,
         temperature=0.3,
@@ -137,9 +137,9 @@ PROMPTS = (
         workspace_key="prompt",
         variables=(
             VariableSpec(name="prompt", description=_("The prompt's messages, each in a block.")),
-            _optional("variables", _("The variables that must stay.")),
+            _optional("variables", _("The variables that must stay."), trusted=True),
             _FINDINGS,
-            _optional("instruction", _("How it should change.")),
+            _optional("instruction", _("How it should change."), trusted=True),
         ),
         max_tokens=3000,
         temperature=0.3,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from prompts_app.contracts import Finding, LintDocument
 from prompts_app.services.linter import conversation, privacy, prose, templates, wording
@@ -21,7 +22,8 @@ def lint(document: LintDocument) -> tuple[Finding, ...]:
     when there are more.
     """
     sources = _sources(document)
-    found = _prompt_findings(document, sources) if document.target == "prompt" else _text_findings(document, sources[0])
+    rules = _prompt_rules(document, sources) if document.target == "prompt" else _text_rules(document, sources[0])
+    found = (item for rule in rules for item in islice(rule, MAX_FINDINGS))
     disabled = _disabled(sources)
     allowed = [item for item in found if not _is_disabled(item, disabled)]
     if len(allowed) > MAX_FINDINGS:
@@ -46,36 +48,36 @@ def _field(index: int, message: dict[str, object], part: int) -> str:
     return f"{field}[{part}].text" if isinstance(message.get("content"), list) else field
 
 
-def _prompt_findings(document: LintDocument, sources: list[Source]) -> Iterator[Finding]:
+def _prompt_rules(document: LintDocument, sources: list[Source]) -> Iterator[Iterator[Finding]]:
     declared = {spec.name: spec for spec in document.variables or ()}
-    yield from conversation.malformed_messages(document.messages)
+    yield conversation.malformed_messages(document.messages)
     for source in sources:
-        yield from templates.template_syntax(source)
-        yield from templates.single_braces(source, declared)
-        yield from privacy.private_data(source, "error")
-        yield from wording.overrides(source)
-        yield from wording.vague_words(source)
+        yield templates.template_syntax(source)
+        yield templates.single_braces(source, declared)
+        yield privacy.private_data(source, "error")
+        yield wording.overrides(source)
+        yield wording.vague_words(source)
         if document.variables is not None:
-            yield from templates.undefined_variables(source, declared)
-            yield from wording.unbounded_variables(source, declared)
+            yield templates.undefined_variables(source, declared)
+            yield wording.unbounded_variables(source, declared)
     if document.variables is not None:
-        yield from templates.unused_variables(sources, document.variables)
+        yield templates.unused_variables(sources, document.variables)
     if document.schema is None:
-        yield from wording.output_form(sources)
-    yield from wording.cache_order(sources)
-    yield from wording.token_budget(sources, document.token_budget)
+        yield wording.output_form(sources)
+    yield wording.cache_order(sources)
+    yield wording.token_budget(sources, document.token_budget)
 
 
-def _text_findings(document: LintDocument, source: Source) -> Iterator[Finding]:
+def _text_rules(document: LintDocument, source: Source) -> Iterator[Iterator[Finding]]:
     found = list(prose.sentences(source))
-    yield from prose.title_missing(source, document.title)
-    yield from prose.long_sentences(source, found)
-    yield from prose.repetitions(source, found)
-    yield from prose.leftovers(source)
-    yield from prose.boilerplate(source)
-    yield from prose.cut_off(source)
-    yield from privacy.private_data(source, "warning")
-    yield from wording.vague_words(source)
+    yield prose.title_missing(source, document.title)
+    yield prose.long_sentences(source, found)
+    yield prose.repetitions(source, found)
+    yield prose.leftovers(source)
+    yield prose.boilerplate(source)
+    yield prose.cut_off(source)
+    yield privacy.private_data(source, "warning")
+    yield wording.vague_words(source)
 
 
 _Disabled = dict[str, list[tuple[int | None, frozenset[str]]]]

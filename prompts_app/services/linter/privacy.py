@@ -96,13 +96,19 @@ _KINDS = (
 
 def private_data(source: Source, personal: Severity) -> Iterator[Finding]:
     """202: secrets are errors; how bad personal data is depends on the kind of text."""
-    taken: list[tuple[int, int]] = []
-    for kind in _KINDS:
-        for match in kind.pattern.finditer(source.text):
-            start, end = match.span()
-            if not kind.is_real(match[0]) or any(start < other_end and other < end for other, other_end in taken):
-                continue
-            taken.append((start, end))
-            message = _("This looks like %(kind)s.") % {"kind": kind.name}
-            fix = replacement(source, start, end, "███", safe=False)
-            yield finding("202", "error" if kind.secret else personal, source, start, end, str(message), fix)
+    last_end = 0
+    for start, end, rank in sorted(_candidates(source.text)):
+        if start < last_end:
+            continue
+        last_end = end
+        kind = _KINDS[rank]
+        message = _("This looks like %(kind)s.") % {"kind": kind.name}
+        fix = replacement(source, start, end, "███", safe=False)
+        yield finding("202", "error" if kind.secret else personal, source, start, end, str(message), fix)
+
+
+def _candidates(text: str) -> Iterator[tuple[int, int, int]]:
+    for rank, kind in enumerate(_KINDS):
+        for match in kind.pattern.finditer(text):
+            if kind.is_real(match[0]):
+                yield match.start(), match.end(), rank

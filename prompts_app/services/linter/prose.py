@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from prompts_app.contracts import Finding
 from prompts_app.services.languages import is_chinese
 from prompts_app.services.linter.findings import finding, replacement
-from prompts_app.services.linter.source import Source
+from prompts_app.services.linter.source import Source, inside, merged
 from prompts_app.services.linter.words import BOILERPLATE, LEFTOVER
 
 _MAX_WORDS = 40
@@ -17,7 +17,7 @@ _MAX_CHINESE = 90
 # Below this a text is a note or a brief, which needs no title.
 _TITLE_FROM = 80
 _HEADING = re.compile(r"^[ ]{0,3}#{1,6}[ \t]+\S|^[^\n]+\n(?:={3,}|-{3,})[ \t]*$", re.MULTILINE)
-_MARKUP = re.compile(r"^[ \t]{0,12}(?:#{1,6}[ \t]|[-*+][ \t]|\d{1,3}[.)、][ \t]?|>[ \t]?|\|)")
+_MARKUP = re.compile(r"[ \t]{0,12}(?:#{1,6}[ \t]|[-*+][ \t]|\d{1,3}[.)、][ \t]?|>[ \t]?|\|)")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?=\s|\Z)|[。！？…]+[”’」』）*_]*|\n+")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _FINISHED = re.compile(r"[.!?。！？…:：;；\"'”’」』)）\]】>*_`|~-]\s*\Z")
@@ -109,12 +109,8 @@ def _is_mostly_chinese(text: str) -> bool:
 def repetitions(source: Source, found: list[Sentence]) -> Iterator[Finding]:
     """603: a paragraph or a sentence that was there before; what a repeated paragraph holds is not told again."""
     repeated = list(_repeated(_paragraphs(source), least=8))
-    inside = [(start, end) for start, end, _line in repeated]
-    again = [
-        (start, end, first)
-        for start, end, first in _repeated(found, least=5)
-        if not any(outer <= start and end <= outer_end for outer, outer_end in inside)
-    ]
+    told = merged((start, end) for start, end, _first in repeated)
+    again = [(start, end, first) for start, end, first in _repeated(found, least=5) if not inside(start, told)]
     for start, end, first in [*repeated, *again]:
         message = _("This was said before, in line %(line)d.") % {"line": source.place(first)[0]}
         fix = replacement(source, start, end, "", safe=False)

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from prompts_app.contracts import Range
@@ -38,7 +38,7 @@ class Source:
         """Where code stands: fenced blocks (to the end, if one is left open), then inline code outside them."""
         blocks = list(self._fenced())
         inline = (match.span() for match in _INLINE_CODE.finditer(self.text))
-        return sorted([*blocks, *(span for span in inline if not _inside(span[0], blocks))])
+        return sorted([*blocks, *(span for span in inline if not inside(span[0], blocks))])
 
     @cached_property
     def open_fence(self) -> int | None:
@@ -63,7 +63,7 @@ class Source:
 
     def in_code(self, offset: int) -> bool:
         """Whether ``offset`` is inside code."""
-        return _inside(offset, self.code)
+        return inside(offset, self.code)
 
     @cached_property
     def prose(self) -> str:
@@ -75,6 +75,18 @@ class Source:
         return "".join([*pieces, self.text[at:]])
 
 
-def _inside(offset: int, spans: list[tuple[int, int]]) -> bool:
+def inside(offset: int, spans: list[tuple[int, int]]) -> bool:
+    """Whether ``offset`` is in one of ``spans``, which are in order and do not overlap."""
     index = bisect_right(spans, offset, key=lambda span: span[0])
     return index > 0 and spans[index - 1][0] <= offset < spans[index - 1][1]
+
+
+def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ``spans`` in order, overlapping ones made one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined

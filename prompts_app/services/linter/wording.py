@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from prompts_app.contracts import Finding, VariableSpec
 from prompts_app.services.languages import is_chinese
 from prompts_app.services.linter.findings import finding, replacement
-from prompts_app.services.linter.source import Source
+from prompts_app.services.linter.source import Source, inside, merged
 from prompts_app.services.linter.words import DEFINED, OUTPUT_FORM, OVERRIDE, VAGUE
 from prompts_app.services.templating import Placeholder, scan
 
@@ -23,10 +23,10 @@ def unbounded_variables(source: Source, declared: dict[str, VariableSpec]) -> It
     places = [place for place in scan(source.text) if not place.escaped]
     if not places or _is_all(source.text, places):
         return
-    pairs = _tag_pairs(source.text)
+    tagged = merged(_tag_pairs(source.text))
     for place in places:
         spec = declared.get(place.name)
-        if spec is None or spec.trusted or _is_bounded(source, place, pairs):
+        if spec is None or spec.trusted or _is_bounded(source, place, tagged):
             continue
         message = _("“%(name)s” comes from outside and has no boundary.") % {"name": place.name}
         inner = source.text[place.start : place.end]
@@ -51,10 +51,10 @@ def _tag_pairs(text: str) -> list[tuple[int, int]]:
     return pairs
 
 
-def _is_bounded(source: Source, place: Placeholder, pairs: list[tuple[int, int]]) -> bool:
-    if source.in_code(place.start) or any(start <= place.start and place.end <= end for start, end in pairs):
+def _is_bounded(source: Source, place: Placeholder, tagged: list[tuple[int, int]]) -> bool:
+    if source.in_code(place.start) or inside(place.start, tagged):
         return True
-    before, after = source.text[: place.start].rstrip(" ")[-3:], source.text[place.end :][:20].lstrip(" \n")[:3]
+    before, after = source.text[: place.start].rstrip(" \n")[-3:], source.text[place.end :][:20].lstrip(" \n")[:3]
     quoted = before[-1:] in _QUOTES and after[:1] == _QUOTES[before[-1:]]
     return quoted or (before == '"""' == after)
 
@@ -67,9 +67,10 @@ def overrides(source: Source) -> Iterator[Finding]:
 
 
 def vague_words(source: Source) -> Iterator[Finding]:
-    """302: a word that leaves open what is wanted, unless it is explained right after."""
+    """302: a word that leaves open what is wanted, unless it is explained right after or only quoted."""
     for match in VAGUE.finditer(source.prose):
-        if not DEFINED.match(source.prose, match.end()):
+        quoted = source.prose[match.start() - 1 : match.start()] in ("“", '"', "「", "‘")
+        if not quoted and not DEFINED.match(source.prose, match.end()):
             message = _("“%(word)s” is vague: say what is to be seen or counted.") % {"word": match[0]}
             yield finding("302", "warning", source, match.start(), match.end(), message)
 

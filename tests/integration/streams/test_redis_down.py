@@ -53,6 +53,18 @@ def _row(account: Account, stream_id: uuid.UUID) -> LiveStream:
         return LiveStream.objects.get(pk=stream_id)
 
 
+def _text(row: LiveStream) -> str:
+    reader = Assembler()
+    for event in row.events:
+        reader.take(event)
+    return reader.texts["draft"]
+
+
+async def _shows(reader: Assembler, text: str) -> None:
+    while reader.texts.get("draft") != text:  # noqa: ASYNC110 - the reader is a plain object
+        await asyncio.sleep(0.01)
+
+
 def test_publishing_goes_on_and_close_stores_the_whole(account: Account, own_redis: EmbeddedRedis) -> None:
     publisher = _open(account)
     publisher.delta("draft", "before ")
@@ -64,8 +76,7 @@ def test_publishing_goes_on_and_close_stores_the_whole(account: Account, own_red
     publisher.close({"status": "completed"})
     row = _row(account, publisher.stream_id)
     assert row.status == "closed"
-    text = "".join(event["data"]["text"] for event in row.events if event["type"] == "delta")
-    assert text == "before " + "字" * 200
+    assert _text(row) == "before " + "字" * 200
 
 
 def test_a_worker_that_leaves_while_redis_is_down_keeps_its_words(account: Account, own_redis: EmbeddedRedis) -> None:
@@ -78,8 +89,7 @@ def test_a_worker_that_leaves_while_redis_is_down_keeps_its_words(account: Accou
         successor = StreamPublisher(publisher.stream_id)
     successor.delta("draft", "third")
     successor.close({})
-    text = "".join(e["data"]["text"] for e in _row(account, publisher.stream_id).events if e["type"] == "delta")
-    assert text == "first second third"
+    assert _text(_row(account, publisher.stream_id)) == "first second third"
 
 
 async def test_a_reader_waits_for_redis_and_misses_nothing(account: Account, own_redis: EmbeddedRedis) -> None:
@@ -96,15 +106,13 @@ async def test_a_reader_waits_for_redis_and_misses_nothing(account: Account, own
 
     reading = asyncio.create_task(read())
     async with asyncio.timeout(30):
-        while not reader.texts:
-            await asyncio.sleep(0.01)
+        await _shows(reader, "before ")
         await asyncio.to_thread(_kill, own_redis)
         await asyncio.to_thread(publisher.delta, "draft", "meanwhile ")
         await unavailable.wait()
         await asyncio.to_thread(own_redis.start)
         await asyncio.to_thread(publisher.delta, "draft", "after")
-        while reader.texts["draft"] != "before meanwhile after":
-            await asyncio.sleep(0.01)
+        await _shows(reader, "before meanwhile after")
         await in_thread(publisher.close)
         await reading
     assert "available" in reader.types

@@ -1,7 +1,9 @@
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from accounts_app.exceptions import NotFound
 from accounts_app.tenancy.context import current_organization_id
@@ -68,6 +70,16 @@ def prompt_tasks(prompt_id: UUID, *, limit: int = 10) -> tuple[Task, ...]:
     """Return the tasks bound to a prompt, the one last worked on first."""
     own = Task.objects.filter(organization_id=current_organization_id(), prompt_id=prompt_id)
     return tuple(own.defer(*_LONG).order_by("-updated_at")[:limit])
+
+
+def latest_events(task_ids: Sequence[UUID], *, each: int = 3) -> dict[UUID, list[TaskEvent]]:
+    """Return the last ``each`` events of each task, newest first, in one query."""
+    numbered = Window(RowNumber(), partition_by="task_id", order_by=F("seq").desc())
+    own = TaskEvent.objects.filter(organization_id=current_organization_id(), task_id__in=task_ids)
+    latest: dict[UUID, list[TaskEvent]] = defaultdict(list)
+    for event in own.annotate(place=numbered).filter(place__lte=each).order_by("task_id", "-seq"):
+        latest[event.task_id].append(event)
+    return latest
 
 
 def tasks_last_bound(prompt_ids: Iterable[UUID]) -> dict[UUID, TaskBrief]:

@@ -18,10 +18,15 @@ from tasks_app.models import Task, TaskStatus
 from tasks_app.services.events import event_append
 from tasks_app.services.plans import FINISH, Plan, plan_of
 from tasks_app.services.requests import request_answer, request_claim
-from tasks_app.services.tasks import task_locked
+from tasks_app.services.tasks import UNTITLED, task_locked
 from workflows_app.contracts import RunRef
+from workflows_app.selectors import run_get
 from workflows_app.services.configs import config_for
-from workflows_app.services.runs import run_cancel, run_start
+from workflows_app.services.runs import run_cancel, run_retry, run_start
+
+FAILED_RUN = "failed_run"
+# Parts of a task's metadata that are its own affair.
+NOT_OF_A_RUN = frozenset({"archived_from", "running", "first_stage", "previous_text", FAILED_RUN, UNTITLED})
 
 
 @dataclass(frozen=True)
@@ -92,16 +97,15 @@ def _begin(task: Task, plan: Plan, advance: Advance) -> AdvanceStarted:
     stream_id = stream_open(kind="run", subject_id=task.id)
     # The run writes in the language of what was asked, not in that of the page it was asked on.
     with override(task.metadata.get("language")):
-        run: RunRef = run_start(
-            config_id=plan.config_id,
-            workspace_key=task.workspace_key,
-            stage=plan.stage,
-            steps=plan.steps,
-            subject_id=task.id,
-            context=run_context(task, advance.params),
-            stream_id=stream_id,
-            key=f"task:{task.id}:{uuid.uuid4()}",
+        failed_run_id = _failed_run(task, plan, advance)
+        run = (
+            run_retry(run_id=failed_run_id, stream_id=stream_id)
+            if failed_run_id
+            else _new_run(task, plan, advance, stream_id)
         )
+    failed = task.metadata.pop(FAILED_RUN, {})
+    if failed_run_id:
+        task.metadata["running"] = failed["running"]
     task.status, task.last_error = TaskStatus.ACTIVE, None
     task.active_run_id, task.active_stream_id, task.last_stream_id = run.id, stream_id, stream_id
     task.active_stage, task.active_action = plan.stage, plan.action
@@ -112,10 +116,41 @@ def _begin(task: Task, plan: Plan, advance: Advance) -> AdvanceStarted:
             stage_key=plan.stage,
             run_id=run.id,
             input={"action": plan.action, "params": advance.params},
-            output={"run_id": str(run.id), "stream_id": str(stream_id), "next_stage": plan.next_stage},
+            output={
+                "run_id": str(run.id),
+                "stream_id": str(stream_id),
+                "next_stage": plan.next_stage,
+                "resumed": failed_run_id is not None,
+            },
         ),
     )
     return AdvanceStarted(task.id, run.id, stream_id, plan.next_stage)
+
+
+def _new_run(task: Task, plan: Plan, advance: Advance, stream_id: UUID) -> RunRef:
+    return run_start(
+        config_id=plan.config_id,
+        workspace_key=task.workspace_key,
+        stage=plan.stage,
+        steps=plan.steps,
+        subject_id=task.id,
+        context=run_context(task, advance.params),
+        stream_id=stream_id,
+        key=f"task:{task.id}:{uuid.uuid4()}",
+    )
+
+
+def _failed_run(task: Task, plan: Plan, advance: Advance) -> UUID | None:
+    """The run that failed last, if this advance asks for the same again: it goes on where it failed.
+
+    What its steps made, and were paid for, is kept.
+    """
+    failed = task.metadata.get(FAILED_RUN) or {}
+    if (failed.get("stage"), failed.get("action")) != (plan.stage, plan.action):
+        return None
+    run = run_get(UUID(failed["run_id"]))
+    same = run.status == "failed" and run.context.get("params") == advance.params
+    return run.id if same else None
 
 
 def _finish_at_once(task: Task, plan: Plan) -> AdvanceStarted:
@@ -126,8 +161,9 @@ def _finish_at_once(task: Task, plan: Plan) -> AdvanceStarted:
 
 def run_context(task: Task, params: dict[str, Any]) -> dict[str, Any]:
     """Return what a run of ``task`` is given: what the last one left, and this advance's parameters."""
-    kept = {key: value for key, value in task.metadata.items() if key not in {"archived_from", "running"}}
-    return {**kept, "title": task.title, "params": params}
+    kept = {key: value for key, value in task.metadata.items() if key not in NOT_OF_A_RUN}
+    title = {} if task.metadata.get(UNTITLED) else {"title": task.title}
+    return {**kept, **title, "params": params}
 
 
 def _replayed(task_id: UUID, answer: dict[str, Any]) -> AdvanceStarted:

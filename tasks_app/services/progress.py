@@ -9,8 +9,10 @@ from django.db.models import F
 from billing_app.contracts import UsageEntry
 from tasks_app.contracts import EventDraft
 from tasks_app.models import Task, TaskStatus
+from tasks_app.services.advances import FAILED_RUN
 from tasks_app.services.events import event_append
 from tasks_app.services.plans import FINISH, GENERATE, VIA
+from tasks_app.services.tasks import UNTITLED
 from workflows_app.contracts import RunDetail, StepDetail, StepResult
 
 _EVENT_KEYS = {via: action for action, via in VIA.items()}
@@ -55,6 +57,13 @@ def on_run_finished(
         event_append(task=task, draft=_ending(run, action))
         return
     task.last_error = error
+    if error:
+        task.metadata[FAILED_RUN] = {
+            "run_id": str(run.id),
+            "stage": run.stage,
+            "action": action,
+            "running": running,
+        }
     event_append(
         task=task,
         draft=EventDraft(
@@ -137,6 +146,9 @@ def _kept(task: Task, context: dict[str, Any], running: dict[str, Any]) -> dict[
 
 
 def _move_on(task: Task, run: RunDetail, action: str) -> None:
+    if task.metadata.get(UNTITLED) and run.context.get("title"):
+        task.title = str(run.context["title"])[:200]
+        del task.metadata[UNTITLED]
     if action == FINISH:
         task.status, task.finished_stage, task.current_stage = TaskStatus.COMPLETED, run.stage, run.stage
         task.stages_count += 1

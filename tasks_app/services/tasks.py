@@ -1,6 +1,7 @@
 """Tasks: create, rename, archive."""
 
 import uuid
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -14,12 +15,15 @@ from tasks_app.contracts import EventDraft, Route, TaskCreated
 from tasks_app.exceptions import RunInProgress, TaskClosed, UnknownWorkspace
 from tasks_app.models import Task, TaskStatus
 from tasks_app.router import current_router
-from tasks_app.router.rules import REVIEW_TEXT
+from tasks_app.router.rules import NEW_WITHOUT_BRIEF, REVIEW_TEXT
 from tasks_app.services.events import event_append, event_link
 from tasks_app.services.requests import request_answer, request_claim
 from workflows_app.contracts import ConfigRef
 from workflows_app.exceptions import WorkspaceUnknown
 from workflows_app.services.configs import config_for
+
+# In the metadata of a task whose title is only its request: the first run with a topic gives it a better one.
+UNTITLED = "untitled"
 
 
 @transaction.atomic
@@ -54,7 +58,8 @@ def task_rename(*, task_id: UUID, title: str) -> Task:
         raise InvalidInput.for_field("title", _("Give 1 to 200 characters."))
     task = task_locked(task_id)
     task.title = title
-    task.save(update_fields=["title", "updated_at"])
+    task.metadata.pop(UNTITLED, None)
+    task.save(update_fields=["title", "metadata", "updated_at"])
     audit_record(action="task.rename", target_type="task", target_id=task.id)
     return task
 
@@ -107,6 +112,8 @@ def _checked(input_text: str) -> str:
     if len(input_text) > settings.TASK_INPUT_LIMIT:
         limit = settings.TASK_INPUT_LIMIT
         raise InvalidInput.for_field("inputText", _("Give at most %(limit)d characters.") % {"limit": limit})
+    if "\0" in input_text:
+        raise InvalidInput.for_field("inputText", _("The text holds a character that cannot be stored."))
     return input_text
 
 
@@ -127,13 +134,7 @@ def _task_of(input_text: str, route: Route, *, stage: str) -> Task:
         title=route.title,
         input_text=input_text,
         current_stage=stage,
-        metadata={
-            "brief": route.instruction,
-            "original": route.original,
-            "text": route.original,
-            "title": route.title,
-            "language": route.language,
-        },
+        metadata=_first_context(input_text, route, stage),
     )
     draft = EventDraft(
         "create",
@@ -146,3 +147,16 @@ def _task_of(input_text: str, route: Route, *, stage: str) -> Task:
     event.save(force_insert=True)
     audit_record(action="task.create", target_type="task", target_id=task.id)
     return task
+
+
+def _first_context(input_text: str, route: Route, stage: str) -> dict[str, Any]:
+    # A question is asked as a whole: what was quoted in it is part of it.
+    brief = input_text.strip() if route.workspace_key == "general" else route.instruction
+    context = {
+        "brief": brief,
+        "original": route.original,
+        "text": route.original,
+        "language": route.language,
+        "first_stage": stage,
+    }
+    return {**context, UNTITLED: True} if stage == NEW_WITHOUT_BRIEF else context

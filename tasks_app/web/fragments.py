@@ -1,0 +1,33 @@
+"""Parts of this room that pages of lower rooms load."""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from accounts_app.web.mixins import OrganizationMixin
+from prompts_app.selectors import prompt_get
+from tasks_app.selectors import prompt_tasks
+from tasks_app.selectors.tasks import latest_events
+
+_TASKS_SHOWN = 8
+
+
+class PromptSidebarView(OrganizationMixin):
+    """The tasks bound to a prompt, with what happened in them last."""
+
+    def get(self, request: HttpRequest, prompt_id: UUID) -> HttpResponse:
+        prompt_get(prompt_id)
+        tasks = prompt_tasks(prompt_id, limit=_TASKS_SHOWN)
+        latest = latest_events([task.id for task in tasks])
+        context = {"entries": [(task, latest.get(task.id, ())) for task in tasks]}
+        return render(request, "tasks_app/fragments/prompt_sidebar.html", context)
+
+
+class ForPromptView(OrganizationMixin):
+    """The task last bound to a prompt, in one line."""
+
+    def get(self, request: HttpRequest, prompt_id: UUID) -> HttpResponse:
+        prompt_get(prompt_id)
+        task = next(iter(prompt_tasks(prompt_id, limit=1)), None)
+        return render(request, "tasks_app/fragments/for_prompt.html", {"task": task})

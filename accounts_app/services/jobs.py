@@ -28,6 +28,8 @@ TaskDecorator = Callable[[Callable[..., R]], "Task[..., R]"]
 
 logger = logging.getLogger(__name__)
 
+_queues: dict[str, str] = {}
+
 
 def tenant_task(**celery_options: Any) -> "TaskDecorator[Any]":
     """Make a function a Celery task of one tenant.
@@ -46,8 +48,7 @@ def tenant_task(**celery_options: Any) -> "TaskDecorator[Any]":
             with _traced(function), tenant_context(_organization(organization_id), _uuid(user_id)):
                 return _logged(function, *args, **kwargs)
 
-        task: Task[..., R] = shared_task(**celery_options)(run)
-        return task
+        return _task(run, celery_options)
 
     return decorate
 
@@ -61,10 +62,14 @@ def system_task(name: str, /, **celery_options: Any) -> "TaskDecorator[Any]":
             with _traced(function), operator_context(name):
                 return _logged(function, *args, **kwargs)
 
-        task: Task[..., R] = shared_task(**celery_options)(run)
-        return task
+        return _task(run, celery_options)
 
     return decorate
+
+
+def queue_of(name: str, *_call: Any, **_options: Any) -> dict[str, str] | None:
+    """Route a task to the queue that its decorator named (the setting CELERY_TASK_ROUTES points here)."""
+    return {"queue": _queues[name]} if name in _queues else None
 
 
 @before_task_publish.connect
@@ -72,6 +77,16 @@ def send_trace(headers: dict[str, Any] | None = None, **_signal: Any) -> None:
     """Put the sender's trace id into the message."""
     if headers is not None:
         headers.setdefault(TRACE_HEADER, current_trace_id())
+
+
+def _task(run: Callable[..., R], options: dict[str, Any]) -> "Task[..., R]":
+    # Celery is giving up the queue as an attribute of the task in favour of routes.
+    options = dict(options)
+    name = options.setdefault("name", f"{run.__module__}.{run.__name__}")
+    if "queue" in options:
+        _queues[name] = options.pop("queue")
+    task: Task[..., R] = shared_task(**options)(run)
+    return task
 
 
 @contextmanager

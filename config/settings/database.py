@@ -24,8 +24,9 @@ _database: dict[str, Any] = environ.Env.db_url_config(_url())
 # Adds the tenant to every BEGIN; see accounts_app.tenancy.
 _database["ENGINE"] = "accounts_app.tenancy.postgresql"
 _database["OPTIONS"] = _database.get("OPTIONS", {}) | {
-    # A pool instead of CONN_MAX_AGE: under ASGI a request may run in any thread.
-    "pool": {"min_size": 1, "max_size": 16, "timeout": 5, "max_idle": 60},
+    # A pool instead of CONN_MAX_AGE: under ASGI a request may run in any thread. Its pauses between attempts to
+    # reconnect double; beginning anew after 5 s, it is back a second after the server is.
+    "pool": {"min_size": 1, "max_size": 16, "timeout": 5, "max_idle": 60, "reconnect_timeout": 5},
     # PgBouncer in transaction mode keeps no session state.
     "prepare_threshold": None,
     "connect_timeout": 5,

@@ -11,6 +11,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout"
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_IGNORE_RESULT = True  # facts are in Postgres; see docs/adr
 CELERY_TASK_DEFAULT_QUEUE = "work"
+CELERY_TASK_ROUTES = ["accounts_app.services.jobs.queue_of"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_TIME_LIMIT = None

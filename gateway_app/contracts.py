@@ -91,6 +91,15 @@ class ModelCard:
 
 
 @dataclass(frozen=True)
+class Catalogue:
+    """All models. ``default`` empty: no provider is set up. ``local_notice``: the default is the tiny local model."""
+
+    default: str
+    local_notice: bool
+    models: tuple[ModelCard, ...]
+
+
+@dataclass(frozen=True)
 class AttemptDetail:
     """One try at a provider. ``http_status`` None: no answer came."""
 

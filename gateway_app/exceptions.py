@@ -9,7 +9,7 @@ class StreamClosed(Conflict):
     """The stream has had its final event; nothing may follow."""
 
     code = "stream_closed"
-    default_message = _("This stream has ended.")  # type: ignore[assignment]
+    default_message = _("This stream has ended.")
 
 
 class ModelNotFound(DeepSpaceError):
@@ -63,18 +63,18 @@ class CallInProgress(Conflict):
     """The same operation is being carried out at this moment."""
 
     code = "call_in_progress"
-    default_message = _("This operation is in progress already.")  # type: ignore[assignment]
+    default_message = _("This operation is in progress already.")
 
 
 class OperationConflict(Conflict):
     """The operation key stands for another request."""
 
     code = "operation_conflict"
-    default_message = _("This operation key was used for another request.")  # type: ignore[assignment]
+    default_message = _("This operation key was used for another request.")
 
 
 class CallTakenOver(Conflict):
     """The call was given up for dead and settled while it still ran."""
 
     code = "call_taken_over"
-    default_message = _("This call was given up before it ended.")  # type: ignore[assignment]
+    default_message = _("This call was given up before it ended.")

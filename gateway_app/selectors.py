@@ -4,18 +4,26 @@ from uuid import UUID
 
 from accounts_app.exceptions import NotFound
 from accounts_app.tenancy.context import current_organization_id
-from billing_app.exceptions import ModelNotPriced
-from billing_app.services.prices import price_current
-from gateway_app.contracts import AttemptDetail, CallDetail, ModelCard
+from billing_app.contracts import PriceRef
+from billing_app.services.prices import prices_in_force
+from gateway_app.contracts import AttemptDetail, CallDetail, Catalogue, ModelCard
 from gateway_app.models import GatewayAttempt, GatewayCall, ModelEntry, ModelKind
 from gateway_app.services.routes import default_key, endpoint_of, is_local
 
 
+def catalogue() -> Catalogue:
+    """Return the models with the default one and whether that is the tiny local one."""
+    models, default = model_list(), default_model_key()
+    return Catalogue(
+        default=default, local_notice=any(card.key == default and card.is_local for card in models), models=models
+    )
+
+
 def model_list() -> tuple[ModelCard, ...]:
     """Return the whole catalogue: what can be called first, then by kind and key."""
-    entries = _entries()
+    entries, prices = _entries(), prices_in_force()
     default = default_key(entries)
-    cards = [_card(entry, is_default=entry.key == default) for entry in entries]
+    cards = [_card(entry, prices.get(entry.key), is_default=entry.key == default) for entry in entries]
     return tuple(sorted(cards, key=lambda card: (not card.is_available, card.kind, card.key)))
 
 
@@ -62,11 +70,7 @@ def _entries() -> list[ModelEntry]:
     return list(ModelEntry.objects.select_related("provider"))
 
 
-def _card(entry: ModelEntry, *, is_default: bool) -> ModelCard:
-    try:
-        price = price_current(model_key=entry.key)
-    except ModelNotPriced:
-        price = None
+def _card(entry: ModelEntry, price: PriceRef | None, *, is_default: bool) -> ModelCard:
     return ModelCard(
         key=entry.key,
         name=entry.name,

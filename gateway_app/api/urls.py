@@ -1,7 +1,9 @@
 from django.urls import URLPattern, URLResolver, path
 
+from gateway_app.api.models import ModelsView
 from gateway_app.api.streams import stream_events
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("models", ModelsView.as_view(), name="models"),
     path("streams/<uuid:stream_id>/events", stream_events, name="stream-events"),
 ]

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 # What a lease adds to the longest wait that it covers.
 LEASE_MARGIN = timedelta(seconds=30)
+# Calls that one sweep looks at.
+SWEEP = 1000
 # Endings whose answer is whole and is given again for the same operation.
 REPLAYED = (Ending.COMPLETED, Ending.NO_USAGE)
 
@@ -60,12 +62,12 @@ def call_insert(call: Call) -> None:
     """Insert the row of ``call`` and its first attempt; raises CallInProgress when another was faster."""
     assert call.route
     assert call.price
-    request, tenant = call.request, call.tenant
+    request = call.request
     first_wait = call.route.endpoint.connect_timeout + call.route.endpoint.first_token_timeout
     row = GatewayCall(
         id=call.id,
-        organization_id=tenant.organization_id,
-        user_id=tenant.user_id,
+        organization_id=call.organization_id,
+        user_id=call.tenant.user_id,
         operation_key=request.operation_key,
         model=call.route.model_key,
         provider=call.route.endpoint.provider,
@@ -196,8 +198,16 @@ def call_abandon(row: GatewayCall) -> bool:
         if row.hold_id is not None:
             # Resolved already: it expired, or the call was settled in this moment; the row tells.
             with suppress(HoldResolved):
-                hold_release(hold_id=row.hold_id, key=f"settle:{row.id}", reason=Ending.WORKER_KILLED.value)
+                hold_release(hold_id=row.hold_id, key=f"abandon:{row.id}", reason=Ending.WORKER_KILLED.value)
         return call_bury(row)
+
+
+def calls_sweep() -> int:
+    """Settle every call that was given up by a killed process, and return how many. Needs an operator context."""
+    with transaction.atomic():
+        dispatched = GatewayCall.objects.filter(status=CallStatus.DISPATCHED, lease_until__lt=timezone.now())
+        late = list(dispatched.order_by("lease_until")[:SWEEP])
+    return sum(call_abandon(row) for row in late if is_abandoned(row))
 
 
 def call_bury(row: GatewayCall) -> bool:

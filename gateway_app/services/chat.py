@@ -144,9 +144,11 @@ class AsyncChatStream(_Stream):
 
     async def aclose(self) -> None:
         """Leave: nothing more is read, and what was delivered is settled. Harmless after the end."""
-        await self._deltas.aclose()
-        if self._is_open:
-            await self._settle(Ending.CLIENT_GONE)
+        try:
+            await self._deltas.aclose()
+        finally:
+            if self._is_open:
+                await self._settle(Ending.CLIENT_GONE)
 
     async def _run(self) -> AsyncGenerator[str, None]:
         ending = Ending.CLIENT_GONE
@@ -161,8 +163,10 @@ class AsyncChatStream(_Stream):
                 raise
             raise error.failure.error from error
         finally:
-            await texts.aclose()
-            await self._settle(ending)
+            try:
+                await texts.aclose()
+            finally:  # cancelled again while the connection was being closed
+                await self._settle(ending)
         if ending is Ending.ZERO_OUTPUT:
             raise EmptyAnswer
 

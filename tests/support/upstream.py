@@ -37,6 +37,7 @@ class Served:
     usage: dict[str, Any] | None = None
     status: int = 200
     outcome: str = "open"
+    client_port: int = 0
     started: float = field(default_factory=time.monotonic)
     ended: float = 0.0
 
@@ -186,6 +187,7 @@ class ScriptedUpstream:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: dict[str, Any], headers: dict[str, str]
     ) -> bool:
         served, behaviour = self._admit(body, headers)
+        served.client_port = writer.get_extra_info("peername")[1]
         gone = asyncio.ensure_future(reader.read(1))
         try:
             return await _Call(served, behaviour, writer, gone).answer()

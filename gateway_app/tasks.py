@@ -1,0 +1,10 @@
+"""Celery tasks: thin."""
+
+from accounts_app.services.jobs import system_task
+from gateway_app.services.calls import calls_sweep
+
+
+@system_task("calls_sweep")
+def sweep_calls() -> int:
+    """Settle the calls of killed workers; return how many."""
+    return calls_sweep()

@@ -1,0 +1,83 @@
+"""A caller who leaves an event loop: the upstream is closed at once, the call is settled all the same."""
+
+import asyncio
+import time
+from contextlib import suppress
+from uuid import UUID
+
+import pytest
+
+from gateway_app.contracts import ChatRequest
+from gateway_app.services.chat import achat_stream
+from gateway_app.services.clients import async_clients_close
+from tests.factories.gateway import chat_request, cost
+from tests.support.gateway import acall, assert_settled
+from tests.support.upstream import ScriptedUpstream
+
+
+def _wait_for(upstream: ScriptedUpstream, tokens: int) -> None:
+    while not any(served.completion_tokens >= tokens for served in upstream.served):
+        time.sleep(0.002)
+
+
+async def _cancelled_after(request: ChatRequest, upstream: ScriptedUpstream, tokens: int) -> None:
+    """Begin the call in a task and cancel that once the upstream has sent so many tokens."""
+    task = asyncio.create_task(acall(request))
+    await asyncio.to_thread(_wait_for, upstream, tokens)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await async_clients_close()
+
+
+@pytest.mark.parametrize(("model", "tokens"), [("scripted--slow=30", 3), ("scripted--hang", 0)])
+def test_a_cancelled_task_closes_the_upstream_and_settles(
+    payer: UUID, upstream: ScriptedUpstream, model: str, tokens: int
+) -> None:
+    asyncio.run(_cancelled_after(chat_request(model=model), upstream, tokens))
+    (served,) = upstream.wait_idle()
+    now = assert_settled(payer)
+    assert (now.call.ending, served.outcome) == ("client_gone", "client_gone")
+    assert served.completion_tokens <= tokens + 3
+    assert now.captured == cost(now.call.input_tokens, now.call.output_tokens)
+    assert bool(now.captured) is bool(tokens)
+
+
+def test_a_task_cancelled_twice_while_it_settles_is_settled(payer: UUID, upstream: ScriptedUpstream) -> None:
+    async def work() -> None:
+        task = asyncio.create_task(acall(chat_request(model="scripted--slow=5"), leave_after=2))
+        await asyncio.to_thread(_wait_for, upstream, 0)
+        for _ in range(20):
+            await asyncio.sleep(0.002)
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await async_clients_close()
+
+    asyncio.run(work())
+    assert assert_settled(payer).call.ending == "client_gone"
+
+
+def test_a_task_cancelled_while_it_begins_leaves_no_hold(payer: UUID, upstream: ScriptedUpstream) -> None:
+    async def work(patience: float) -> None:
+        task = asyncio.create_task(acall(chat_request()))
+        await asyncio.sleep(patience)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await async_clients_close()
+
+    for milliseconds in range(0, 16, 2):
+        asyncio.run(work(milliseconds / 1000))
+    upstream.wait_idle()
+    assert_settled(payer)
+
+
+def test_a_stream_never_read_is_settled(payer: UUID, upstream: ScriptedUpstream) -> None:
+    async def work() -> None:
+        async with achat_stream(chat_request()):
+            pass
+
+    asyncio.run(work())
+    now = assert_settled(payer)
+    assert (now.call.ending, now.captured, upstream.served) == ("client_gone", 0, [])

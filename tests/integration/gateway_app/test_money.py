@@ -1,0 +1,162 @@
+"""Money before and after the call: no funds no call, more used than held, a database that is away."""
+
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection, transaction
+from pytest_django import Settings
+
+from accounts_app.exceptions import Conflict, InvalidInput, PermissionRefused, TenantRequired
+from accounts_app.tenancy.context import NOBODY, bound, operator_atomic, tenant_context
+from billing_app.exceptions import InsufficientFunds
+from gateway_app.models import ModelEntry
+from gateway_app.services.chat import chat, chat_stream
+from gateway_app.services.tokens import input_bound
+from tests.factories.billing import organization_with
+from tests.factories.gateway import chat_request, cost, scripted_model
+from tests.support.gateway import Road, assert_settled, books, by_loop, by_thread
+from tests.support.gateway_steps import FailOnce, Watch
+from tests.support.upstream import Behaviour, ScriptedUpstream
+
+both_roads = pytest.mark.parametrize("road", [by_thread, by_loop])
+
+
+@both_roads
+def test_without_funds_no_call_is_made(committed_db: None, upstream: ScriptedUpstream, road: Road) -> None:
+    poor = organization_with("0.0001")
+    with tenant_context(poor):
+        outcome = road(chat_request())
+        assert isinstance(outcome.error, InsufficientFunds)
+        assert assert_settled(poor, paid_in="0.0001").calls == []
+    assert upstream.served == []
+
+
+def test_the_hold_covers_input_and_what_may_be_written(payer: UUID, upstream: ScriptedUpstream) -> None:
+    request = chat_request(max_tokens=50)
+    with chat_stream(request) as stream:
+        (hold,) = books(payer).holds
+        assert hold.amount == cost(input_bound(request.messages, {"response_format": None}), 50)
+        assert upstream.served == []  # committed before dispatch
+        list(stream)
+    now = assert_settled(payer)
+    assert upstream.wait_idle()[0].body["max_tokens"] == now.call.max_tokens == 50
+    assert now.captured < hold.amount
+
+
+def test_a_call_without_a_limit_is_given_one(payer: UUID, upstream: ScriptedUpstream, settings: Settings) -> None:
+    settings.GATEWAY_MAX_TOKENS = 30
+    result = chat(chat_request())
+    assert (result.finish_reason, upstream.wait_idle()[0].body["max_tokens"]) == ("length", 30)
+    chat(chat_request(max_tokens=9_999))
+    assert upstream.wait_idle()[1].body["max_tokens"] == 2_000  # the model's own limit
+
+
+@both_roads
+def test_more_used_than_held_is_paid_in_full_when_there_is_money(
+    payer: UUID, upstream: ScriptedUpstream, road: Road
+) -> None:
+    upstream.behave(Behaviour(usage={"prompt_tokens": 1_000_000, "completion_tokens": 10}))
+    road(chat_request(max_tokens=10))
+    now = assert_settled(payer)
+    assert (now.captured, now.call.shortfall_usd) == (cost(1_000_000, 10), 0)
+
+
+def test_more_used_than_the_wallet_has_is_a_recorded_shortfall(committed_db: None, upstream: ScriptedUpstream) -> None:
+    poor = organization_with("0.01")
+    upstream.behave(Behaviour(usage={"prompt_tokens": 1_000_000, "completion_tokens": 10}))
+    with tenant_context(poor):
+        result = chat(chat_request(max_tokens=10))
+        now = assert_settled(poor, paid_in="0.01")
+    (hold,) = now.holds
+    assert result.charged_usd == now.captured == hold.amount
+    assert now.call.shortfall_usd == now.call.cost_usd - hold.amount > 0
+
+
+def test_no_transaction_and_no_connection_while_the_model_writes(
+    payer: UUID, upstream: ScriptedUpstream, settings: Settings
+) -> None:
+    Watch.seen.clear()
+    settings.GATEWAY_STEPS = [*settings.GATEWAY_STEPS, "tests.support.gateway_steps.Watch"]
+    with chat_stream(chat_request()) as stream:
+        next(stream)
+        assert connection.connection is None
+        list(stream)
+    assert connection.connection is None
+    assert Watch.seen == [False, True]
+
+
+def test_an_open_transaction_is_refused_before_anything_happens(payer: UUID, upstream: ScriptedUpstream) -> None:
+    with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
+        chat(chat_request())
+    assert (assert_settled(payer).calls, upstream.served) == ([], [])
+
+
+def test_the_money_stays_held_until_the_books_can_be_written(
+    payer: UUID, upstream: ScriptedUpstream, settings: Settings
+) -> None:
+    FailOnce.failures.clear()
+    settings.GATEWAY_STEPS = [*settings.GATEWAY_STEPS, "tests.support.gateway_steps.FailOnce"]
+    with pytest.raises(Conflict, match="books are closed"):
+        chat(chat_request())
+    now = books(payer)
+    # Capture, call row and usage record went back together.
+    assert ([hold.status for hold in now.holds], now.call.status, now.usage) == (["open"], "dispatched", [])
+    assert FailOnce.failures == ["completed"]
+
+
+def test_a_step_that_refuses_after_the_hold_gives_it_back(
+    payer: UUID, upstream: ScriptedUpstream, settings: Settings
+) -> None:
+    settings.GATEWAY_STEPS = [*settings.GATEWAY_STEPS, "tests.support.gateway_steps.Refuse"]
+    with pytest.raises(Conflict, match="Not today"):
+        chat(chat_request())
+    now = assert_settled(payer)
+    assert (now.call.ending, now.captured, upstream.served) == ("refused", 0, [])
+
+
+def test_nobody_and_viewers_make_no_calls(payer: UUID, upstream: ScriptedUpstream) -> None:
+    with bound(NOBODY), pytest.raises(TenantRequired):
+        chat(chat_request())
+    with tenant_context(payer, role="viewer"), pytest.raises(PermissionRefused):
+        chat(chat_request())
+    assert upstream.served == []
+
+
+@pytest.mark.parametrize("fields", [{"messages": ()}, {"operation_key": ""}, {"max_tokens": 0}])
+def test_a_request_that_makes_no_sense_is_refused(
+    payer: UUID, upstream: ScriptedUpstream, fields: dict[str, object]
+) -> None:
+    with pytest.raises(InvalidInput):
+        chat(chat_request(**fields))
+    assert (books(payer).calls, upstream.served) == ([], [])
+
+
+def test_reasoning_models_get_their_own_parameters(payer: UUID, upstream: ScriptedUpstream) -> None:
+    with operator_atomic("test"):
+        provider = ModelEntry.objects.get(key="scripted").provider
+    key = f"scripted-{uuid4().hex[:8]}"
+    entry = scripted_model(provider, key)
+    with operator_atomic("test"):
+        ModelEntry.objects.filter(pk=entry.pk).update(is_reasoning=True)
+    chat(chat_request(model=key, temperature=0.5, max_tokens=99, extra={"reasoning_effort": "low"}))
+    body = upstream.wait_idle()[0].body
+    assert (body["max_completion_tokens"], body["reasoning_effort"]) == (99, "low")
+    assert {"max_tokens", "temperature"}.isdisjoint(body)
+
+
+def test_without_the_database_no_call_is_made(
+    payer: UUID, upstream: ScriptedUpstream, upstream_environment: dict[str, str]
+) -> None:
+    away = {"DATABASE_URL": "postgres://nobody:x@127.0.0.1:1/nowhere"}
+    command = [sys.executable, "-m", "tests.support.gateway_worker", str(payer), str(uuid4()), "none"]
+    done = subprocess.run(
+        command, env=os.environ | upstream_environment | away, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "OperationalError" in done.stderr
+    assert upstream.served == []
+    assert books(payer).balance == Decimal(10)

@@ -15,7 +15,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from config.runtime.postgres import OWNER, grant_runtime
 from tests.support import services as support
 
-pytest_plugins = ["tests.fixtures.stack", "tests.fixtures.upstream", "tests.fixtures.workflows"]
+pytest_plugins = ["tests.fixtures.browser", "tests.fixtures.stack", "tests.fixtures.upstream", "tests.fixtures.workflows"]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from accounts_app.tenancy.context import current_organization_id
 from prompts_app.contracts import PromptRef, VariableSpec, VersionRef
 from prompts_app.exceptions import PromptNotPublished
 from prompts_app.models import (
+    EvalCase,
     EvalRun,
     EvalSuite,
     Language,
@@ -176,6 +177,11 @@ def suite_by_key(key: str) -> EvalSuite:
     if suite is None:
         raise NotFound
     return suite
+
+
+def cases_of(suite: EvalSuite) -> QuerySet[EvalCase]:
+    """Return a suite's cases in their order."""
+    return suite.cases.filter(own_or_shared()).order_by("position")
 
 
 def eval_runs() -> QuerySet[EvalRun]:

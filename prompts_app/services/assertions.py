@@ -17,6 +17,7 @@ from referencing.jsonschema import EMPTY_REGISTRY
 
 from accounts_app.exceptions import FieldError, InvalidInput
 from prompts_app.contracts import AssertionResult
+from prompts_app.services.texts import is_storable_json
 
 SECONDS = 0.5
 MAX_ASSERTIONS = 50
@@ -66,6 +67,8 @@ def _problem(item: Any) -> str | None:
         return _("An assertion is an object with a type and a value.")
     if len(json.dumps(item.get("value"))) > MAX_VALUE_CHARS:
         return _("The value is too long.")
+    if not is_storable_json(item.get("value")):
+        return _("The text contains characters that cannot be stored.")
     result = assertion_check(item, "")
     return result.message if result.outcome == "error" else None
 
@@ -137,7 +140,8 @@ _Keyword = Callable[[Any, Any, Any, Any], Iterable[exceptions.ValidationError] |
 def _bounded_validator(deadline: float) -> Any:
     """Return a validator class that gives up at ``deadline``, whatever its schema makes it repeat."""
     keywords = {**Draft202012Validator.VALIDATORS, "pattern": _pattern_keyword}
-    return validators.extend(Draft202012Validator, {name: _bounded(run, deadline) for name, run in keywords.items()})
+    bounded = {name: _bounded(run, deadline) for name, run in keywords.items()}
+    return validators.extend(Draft202012Validator, bounded)  # type: ignore[no-untyped-call]
 
 
 def _bounded(run: _Keyword, deadline: float) -> _Keyword:

@@ -11,13 +11,14 @@ from django.utils.translation import gettext as _
 from accounts_app.exceptions import FieldError, InvalidInput
 from prompts_app.contracts import VariableSpec
 from prompts_app.services.templating import NAME
-from prompts_app.services.texts import is_storable
+from prompts_app.services.texts import is_storable, is_storable_json
 
 ROLES = ("system", "developer", "user", "assistant")
 MAX_MESSAGES = 50
 MAX_CONTENT_CHARS = 100_000
 MAX_VARIABLES = 50
 MAX_DEFAULT_CHARS = 20_000
+KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
 _NAME = re.compile(NAME)
 _SPEC_FIELDS = {"name", "description", "required", "default", "trusted"}
 
@@ -92,7 +93,7 @@ def _refuse_repeated(names: Sequence[str]) -> None:
 
 def parameters_clean(parameters: Any) -> dict[str, Any]:
     """Return model parameters as they are stored; raises InvalidInput naming the one at fault."""
-    if not isinstance(parameters, dict):
+    if not isinstance(parameters, dict) or not is_storable_json(parameters):
         raise InvalidInput.for_field("parameters", _("Parameters are an object."))
     checks: dict[str, tuple[Callable[[Any], bool], str]] = {
         "temperature": (_is_temperature, _("This is a number from 0 to 2.")),

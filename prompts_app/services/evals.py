@@ -12,14 +12,14 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from accounts_app.exceptions import DeepSpaceError, InvalidInput
+from accounts_app.exceptions import DeepSpaceError, InvalidInput, NotFound
 from accounts_app.services.audit import audit_record
 from accounts_app.services.trace import current_trace_id
-from accounts_app.tenancy.context import current_tenant
+from accounts_app.tenancy.context import current_organization_id, current_tenant
 from prompts_app.contracts import AssertionResult, CaseResult, EvalOutcome, RunOptions, VersionRef
 from prompts_app.exceptions import RunStopped
 from prompts_app.models import CaseOutcome, EvalCase, EvalCaseResult, EvalRun, EvalSuite, EvalTarget
-from prompts_app.selectors import suite_by_key, suite_get, version_get, version_ref
+from prompts_app.selectors import cases_of, eval_runs, suite_by_key, suite_get, version_get, version_ref
 from prompts_app.services.assertions import assertion_check
 from prompts_app.services.rewrites import MAX_TEXT_CHARS
 from prompts_app.services.runs import prompt_apply
@@ -57,7 +57,7 @@ def eval_run(
         if done is not None:
             return done
         suite = suite_get(suite_id) if suite_id is not None else suite_by_key(suite_key)
-        cases = list(suite.cases.order_by("position"))
+        cases = list(cases_of(suite))
         version = None if prompt_version_id is None else version_ref(version_get(prompt_version_id))
     if not cases:
         raise InvalidInput.for_field("suite_id", _("This suite has no cases."))
@@ -110,12 +110,11 @@ def pass_rate_of(passed: int, failed: int) -> Decimal | None:
 def _store(
     suite: EvalSuite, version: VersionRef | None, text: str | None, judged: Sequence[_Judged], options: RunOptions
 ) -> EvalOutcome:
-    tenant = current_tenant()
     counts = Counter(item.result.outcome for item in judged)
     passed, failed = counts[CaseOutcome.PASSED], counts[CaseOutcome.FAILED]
     run = EvalRun.objects.create(
-        organization_id=tenant.organization_id,
-        user_id=tenant.user_id,
+        organization_id=current_organization_id(),
+        user_id=current_tenant().user_id,
         suite=suite,
         target=EvalTarget.TEXT if version is None else EvalTarget.VERSION,
         version_id=version.id if version else None,
@@ -158,9 +157,21 @@ def _store_results(run: EvalRun, results: Sequence[CaseResult]) -> None:
     )
 
 
+def eval_stored(eval_run_id: UUID) -> EvalOutcome:
+    """Return one of the organization's eval runs with its results; raises NotFound."""
+    run = eval_runs().filter(pk=eval_run_id).first()
+    if run is None:
+        raise NotFound
+    return _with_results(run)
+
+
 def _stored(operation_key: str) -> EvalOutcome | None:
-    run = EvalRun.objects.filter(organization_id=current_tenant().organization_id, operation_key=operation_key).first()
-    return _outcome(run, [_result(row) for row in run.results.order_by("position")]) if run is not None else None
+    run = eval_runs().filter(operation_key=operation_key).first()
+    return None if run is None else _with_results(run)
+
+
+def _with_results(run: EvalRun) -> EvalOutcome:
+    return _outcome(run, [_result(row) for row in run.results.order_by("position")])
 
 
 def _result(row: EvalCaseResult) -> CaseResult:

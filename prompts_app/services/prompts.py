@@ -1,6 +1,5 @@
 """Prompts and their versions. Content never changes: every change is a new version, and a person publishes it."""
 
-import re
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +16,10 @@ from accounts_app.tenancy.context import current_organization_id, current_tenant
 from prompts_app.exceptions import SharedPromptReadOnly
 from prompts_app.models import Language, Prompt, PromptCategory, PromptVersion, VersionStatus
 from prompts_app.selectors import next_number, own_or_shared, prompt_get, version_get, version_of
-from prompts_app.services.content import content_hash, messages_clean, parameters_clean, variables_clean
+from prompts_app.services.content import KEY, content_hash, messages_clean, parameters_clean, variables_clean
 from prompts_app.services.publishing import refuse_broken
 from prompts_app.services.templating import specs_for
 
-_KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
 _EDITABLE = ("name", "description", "category", "workspace_key")
 
 
@@ -203,7 +201,7 @@ def _own_prompt(prompt_id: UUID) -> Prompt:
 
 
 def _check_key(key: str) -> None:
-    if not _KEY.fullmatch(key):
+    if not KEY.fullmatch(key):
         rule = _("A key has at most 80 lower-case letters, digits, dots, dashes and underscores.")
         raise InvalidInput.for_field("key", rule)
     if Prompt.objects.filter(organization_id=current_organization_id(), key=key).exists():

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts_app.exceptions import InvalidInput
-from accounts_app.tenancy.context import current_tenant
+from accounts_app.tenancy.context import current_organization_id, current_tenant
 from prompts_app.contracts import Finding, RewriteOutcome, RunOptions, VersionRef
 from prompts_app.exceptions import RewriteRefused, SharedPromptReadOnly
 from prompts_app.models import PromptBootstrapRun, PromptVersion, RewriteTarget, RunStatus
@@ -140,17 +140,16 @@ def _call(rewriter: VersionRef, values: dict[str, str], options: RunOptions, *, 
 
 def _completed(operation_key: str) -> PromptBootstrapRun | None:
     return PromptBootstrapRun.objects.filter(
-        organization_id=current_tenant().organization_id, operation_key=operation_key, status=RunStatus.COMPLETED
+        organization_id=current_organization_id(), operation_key=operation_key, status=RunStatus.COMPLETED
     ).first()
 
 
 def _store(rewriter: VersionRef, call: Call, options: RunOptions, about: dict[str, Any]) -> PromptBootstrapRun:
-    tenant = current_tenant()
     row, _created = PromptBootstrapRun.objects.update_or_create(
-        organization_id=tenant.organization_id,
+        organization_id=current_organization_id(),
         operation_key=options.operation_key,
         defaults={
-            "user_id": tenant.user_id,
+            "user_id": current_tenant().user_id,
             "rewriter_id": rewriter.id,
             "result_text": call.text,
             **about,

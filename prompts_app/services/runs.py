@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts_app.exceptions import InvalidInput
-from accounts_app.tenancy.context import current_tenant
+from accounts_app.tenancy.context import current_organization_id, current_tenant
 from prompts_app.contracts import PromptRunOutcome, RunOptions, VersionRef
 from prompts_app.models import PromptRun, RunStatus
 from prompts_app.selectors import prompt_by_key, prompt_get, version_current, version_get, version_of, version_ref
@@ -75,18 +75,17 @@ def version_resolve(
 
 def _completed(operation_key: str) -> PromptRun | None:
     return PromptRun.objects.filter(
-        organization_id=current_tenant().organization_id, operation_key=operation_key, status=RunStatus.COMPLETED
+        organization_id=current_organization_id(), operation_key=operation_key, status=RunStatus.COMPLETED
     ).first()
 
 
 def _store(version: VersionRef, values: Mapping[str, str], call: Call, options: RunOptions) -> PromptRun:
     # A failed attempt's row becomes the row of the attempt that follows it under the same key.
-    tenant = current_tenant()
     run, _created = PromptRun.objects.update_or_create(
-        organization_id=tenant.organization_id,
+        organization_id=current_organization_id(),
         operation_key=options.operation_key,
         defaults={
-            "user_id": tenant.user_id,
+            "user_id": current_tenant().user_id,
             "prompt_id": version.prompt_id,
             "version_id": version.id,
             "variables": _summary(values),

@@ -47,10 +47,10 @@ def _tool_problems(field: str, message: dict[str, Any], asked: set[str]) -> Iter
                 yield _problem(f"{field}.tool_calls[{number}]", _("A tool call needs an id and a function's name."))
             asked.add(identity)
     if message.get("role") == "tool":
-        identity = message.get("tool_call_id")
-        if not isinstance(identity, str) or not identity:
+        answered = message.get("tool_call_id")
+        if not isinstance(answered, str) or not answered:
             yield _problem(f"{field}.tool_call_id", _("A tool's answer names the call that it answers."))
-        elif identity not in asked:
+        elif answered not in asked:
             yield _problem(f"{field}.tool_call_id", _("No earlier message calls a tool with this id."))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
-from prompts_app.contracts import Finding, VariableSpec
+from prompts_app.contracts import Finding, Severity, VariableSpec
 from prompts_app.services.languages import is_chinese
 from prompts_app.services.linter.findings import finding, replacement
 from prompts_app.services.linter.source import Source, inside, merged
@@ -31,7 +31,7 @@ def unbounded_variables(source: Source, declared: dict[str, VariableSpec]) -> It
         message = _("“%(name)s” comes from outside and has no boundary.") % {"name": place.name}
         inner = source.text[place.start : place.end]
         fix = replacement(source, place.start, place.end, f"<{place.name}>{inner}</{place.name}>", safe=False)
-        severity = "error" if source.role in ("system", "developer") else "warning"
+        severity: Severity = "error" if source.role in ("system", "developer") else "warning"
         yield finding("201", severity, source, place.start, place.end, message, fix)
 
 

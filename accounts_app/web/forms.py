@@ -3,6 +3,7 @@ from datetime import datetime, timedelta
 from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts_app.models import Role
 from accounts_app.services.api_keys import NAME_LENGTH as KEY_NAME_LENGTH
@@ -15,7 +16,7 @@ class ApiKeyForm(forms.Form):
     )
     lifetime_days = forms.TypedChoiceField(
         label=_("Expires"),
-        choices=[(30, _("in 30 days")), (90, _("in 90 days")), (365, _("in one year")), (0, _("never"))],
+        choices=[(30, _("in 30 days")), (90, _("in 90 days")), (365, _("in one year")), (0, pgettext_lazy("expires", "never"))],
         coerce=int,
         initial=90,
     )

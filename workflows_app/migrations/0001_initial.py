@@ -404,12 +404,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="workflowconfig",
             constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["draft", "published"])), name="config_status_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="workflowconfig",
-            constraint=models.CheckConstraint(
                 condition=models.Q(("is_default", False), ("status", "published"), _connector="OR"),
                 name="config_default_is_published",
             ),

@@ -56,7 +56,6 @@ class WorkflowConfig(models.Model):
                 nulls_distinct=False,
                 name="config_one_default",
             ),
-            models.CheckConstraint(condition=models.Q(status__in=ConfigStatus.values), name="config_status_known"),
             models.CheckConstraint(
                 condition=models.Q(is_default=False) | models.Q(status=ConfigStatus.PUBLISHED),
                 name="config_default_is_published",

@@ -47,11 +47,19 @@ def lease_length() -> timedelta:
     return timedelta(seconds=settings.WORKFLOW_LEASE_SECONDS)
 
 
+def unheld() -> Q:
+    """Runs with something left to do that no worker holds."""
+    return _to_do() & (Q(lease_until__isnull=True) | Q(lease_until__lt=Now()))
+
+
 def claimable() -> Q:
-    """Runs with something to do that nobody holds, and that have not brought down too many workers."""
-    free = Q(lease_until__isnull=True)
+    """Runs with something left to do that no worker holds, and that have not brought down too many workers."""
     abandoned = Q(lease_until__lt=Now(), crash_attempts__lt=settings.WORKFLOW_MAX_CRASHES)
-    return Q(announced_at__isnull=True) & ~Q(status__in=_PARKED) & (free | abandoned)
+    return _to_do() & (Q(lease_until__isnull=True) | abandoned)
+
+
+def _to_do() -> Q:
+    return Q(announced_at__isnull=True) & ~Q(status__in=_PARKED)
 
 
 @transaction.atomic

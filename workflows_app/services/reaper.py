@@ -60,8 +60,12 @@ def _poison_give_up(limit: int) -> None:
     )
     for run in poison.order_by("created_at").select_for_update(skip_locked=True)[:limit]:
         logger.error("workflow.poison_run", extra={"run_id": str(run.pk), "crash_attempts": run.crash_attempts})
-        with tenant_context(run.organization_id, run.user_id), bind_trace(run.trace_id), override(run.language or None):
-            _give_up(run)
+        try:
+            # A savepoint each, so that one that cannot be ended does not hold up the others.
+            with transaction.atomic(), bind_trace(run.trace_id), override(run.language or None):
+                _give_up(run)
+        except Exception:
+            logger.exception("workflow.give_up_failed", extra={"run_id": str(run.pk)})
 
 
 def _give_up(run: WorkflowRun) -> None:
@@ -72,5 +76,6 @@ def _give_up(run: WorkflowRun) -> None:
     # Whoever may come back from the dead is fenced.
     run.token += 1
     step_run = StepRun.objects.get(run=run, status=StepStatus.RUNNING)
-    step_failed(run, step_run, error)
+    with tenant_context(run.organization_id, run.user_id):
+        step_failed(run, step_run, error)
     WorkflowRun.objects.filter(pk=run.pk).update(lease_until=None, dispatched_at=None, crash_attempts=0)

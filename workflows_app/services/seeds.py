@@ -41,11 +41,12 @@ def seed(sender: Any, **_signal: Any) -> int:
         )
     documents = seed_documents()
     for document in documents:
-        _load(document)
+        document_load(document)
     return len(documents)
 
 
-def _load(document: Json) -> None:
+def document_load(document: Json) -> None:
+    """Publish one shipped workflow as its workspace's shared default, unless it is there. Raises SeedChanged."""
     shared = WorkflowConfig.objects.filter(organization__isnull=True, workspace_id=document["workspace"])
     existing = shared.filter(version=document["version"]).first()
     if existing is not None:

@@ -62,6 +62,13 @@ class Stack:
         wait_ready(self.work_worker)
         self._own = [self.web, self.model_worker, self.work_worker]
 
+    def restart_web(self) -> None:
+        """Start the web server again, where it was."""
+        self.web.stop()
+        self._own.remove(self.web)
+        self.web = self.spawn_web()
+        self._own.append(self.web)
+
     def mend(self) -> None:
         """Stop what a test started besides, and start again what it killed."""
         for process in self.processes:

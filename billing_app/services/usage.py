@@ -1,6 +1,6 @@
 """Usage records: one for each model call, with the day's roll-up kept in the same transaction."""
 
-from datetime import UTC
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -86,9 +86,14 @@ def usage_record(
     return _replay(stored, record)
 
 
+def usage_day(moment: datetime) -> date:
+    """Return the day of the roll-up that ``moment`` belongs to: days are UTC, wherever server and reader are."""
+    return moment.astimezone(UTC).date()
+
+
 def _record(record: UsageRecord) -> UsageEntry:
     record.save(force_insert=True)
-    day = record.created_at.astimezone(UTC).date()
+    day = usage_day(record.created_at)
     totals = (record.tokens.input_total, record.tokens.output_total, record.cost_usd, record.charged_usd)
     with connection.cursor() as cursor:
         cursor.execute(_ROLL_UP, (record.organization_id, day, record.model, *totals))

@@ -12,4 +12,5 @@ from config.settings.models import *  # noqa: F403
 from config.settings.queues import *  # noqa: F403
 from config.settings.security import *  # noqa: F403
 from config.settings.static import *  # noqa: F403
+from config.settings.tasks import *  # noqa: F403
 from config.settings.workflows import *  # noqa: F403

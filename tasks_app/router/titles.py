@@ -13,7 +13,7 @@ _LEAD_EN = re.compile(
     re.IGNORECASE,
 )
 _NOUN_EN = re.compile(
-    r"^(?:(?:short|long|new|good|great|nice|brief|quick)\s+)*"
+    r"^(?:(?:an?|the|some)\s+)?(?:(?:short|long|new|good|great|nice|brief|quick)\s+)*"
     r"(?:article|essay|blog ?post|post|story|newsletter|tutorial|press release)s?\s+"
     r"(?:about|on|regarding|concerning|covering)\s+",
     re.IGNORECASE,

@@ -53,10 +53,10 @@ def task_create(*, input_text: str, preferred_workspace: str = "", idempotency_k
 @transaction.atomic
 def task_rename(*, task_id: UUID, title: str) -> Task:
     """Change a task's title. Raises NotFound, InvalidInput (title)."""
-    title = " ".join(title.split())
-    if not title or len(title) > 200:
-        raise InvalidInput.for_field("title", _("Give 1 to 200 characters."))
     task = task_locked(task_id)
+    title = " ".join(title.split())
+    if not title or len(title) > 200 or "\0" in title:
+        raise InvalidInput.for_field("title", _("Give 1 to 200 characters."))
     task.title = title
     task.metadata.pop(UNTITLED, None)
     task.save(update_fields=["title", "metadata", "updated_at"])

@@ -100,7 +100,9 @@ class DashboardView(OrganizationMixin):
             return self._rendered("tasks_app/dashboard.html", {"tab": "prompts", **self._prompts()})
         context = {"tab": "tasks", **self._tasks()}
         # "Load more" and the filters ask for the list alone.
-        partial = request.headers.get("HX-Target") in {"more-tasks", "task-list"}
+        target = request.headers.get("HX-Target")
+        context["only_cards"] = target == "more-tasks"
+        partial = target in {"more-tasks", "task-list"}
         return self._rendered("tasks_app/_task_list.html" if partial else "tasks_app/dashboard.html", context)
 
     def _tasks(self) -> dict[str, Any]:

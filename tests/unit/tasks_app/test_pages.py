@@ -290,8 +290,8 @@ def test_user_text_is_never_markup(browser: Client, ada: Person) -> None:
         page = browser.get(path).content.decode()
         assert "<script>alert" not in page
         assert "<img src=x" not in page
-        assert "javascript:alert" not in re.sub(r">[^<]*<", "><", page)
-        assert "e.example/i.png" not in re.sub(r">[^<]*<", "><", page)
+        assert not re.search(r'href="\s*javascript', page)
+        assert not re.search(r'src="[^"]*e\.example', page)
 
 
 @pytest.mark.parametrize("path", ["/", "/dashboard/", "/dashboard/?tab=prompts", "TASK"])

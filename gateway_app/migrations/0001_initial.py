@@ -3,6 +3,7 @@
 import uuid
 from decimal import Decimal
 
+import django.core.validators
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
@@ -203,7 +204,15 @@ class Migration(migrations.Migration):
                         verbose_name="kind",
                     ),
                 ),
-                ("base_url", models.URLField(blank=True, max_length=300, verbose_name="base URL")),
+                (
+                    "base_url",
+                    models.CharField(
+                        blank=True,
+                        max_length=300,
+                        validators=[django.core.validators.URLValidator(["http", "https"])],
+                        verbose_name="base URL",
+                    ),
+                ),
                 (
                     "base_url_setting",
                     models.CharField(blank=True, max_length=60, verbose_name="setting with the base URL"),
@@ -329,12 +338,6 @@ class Migration(migrations.Migration):
                 condition=models.Q(("superseded_at__isnull", True)),
                 fields=("organization", "operation_key"),
                 name="call_once_per_operation",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="gatewaycall",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["dispatched", "settled"])), name="call_status_known"
             ),
         ),
         migrations.AddConstraint(

@@ -85,7 +85,6 @@ class GatewayCall(TenantModel):
                 condition=Q(superseded_at__isnull=True),
                 name="call_once_per_operation",
             ),
-            models.CheckConstraint(condition=Q(status__in=CallStatus.values), name="call_status_known"),
             models.CheckConstraint(
                 condition=(Q(status="settled") & Q(ending__in=EndingChoices.values) & Q(settled_at__isnull=False))
                 | (Q(status="dispatched") & Q(ending="") & Q(settled_at__isnull=True)),

@@ -1,5 +1,6 @@
 import uuid
 
+from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -23,7 +24,7 @@ class Provider(models.Model):
     key = models.SlugField(_("key"), max_length=60, unique=True)
     name = models.CharField(_("name"), max_length=80)
     kind = models.CharField(_("kind"), max_length=10, choices=ProviderKind, default=ProviderKind.REMOTE)
-    base_url = models.URLField(_("base URL"), max_length=300, blank=True)
+    base_url = models.CharField(_("base URL"), max_length=300, blank=True, validators=[URLValidator(["http", "https"])])
     base_url_setting = models.CharField(_("setting with the base URL"), max_length=60, blank=True)
     api_key_setting = models.CharField(_("setting with the API key"), max_length=60, blank=True)
     is_active = models.BooleanField(_("active"), default=True)

@@ -1,0 +1,104 @@
+"""What the database itself refuses."""
+
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts_app.tenancy.context import tenant_atomic
+from gateway_app.models import GatewayAttempt, GatewayCall, ModelEntry, Provider
+from tests.factories.billing import organization_with
+
+pytestmark = pytest.mark.django_db
+
+
+def _call(organization_id: UUID, **fields: object) -> GatewayCall:
+    values: dict[str, object] = {
+        "organization_id": organization_id,
+        "operation_key": uuid4().hex,
+        "model": "m",
+        "provider": "p",
+        "request_hash": "h",
+        "max_tokens": 1,
+        "price_id": uuid4(),
+        "owner": "o",
+        "lease_until": timezone.now(),
+        **fields,
+    }
+    return GatewayCall.objects.create(**values)
+
+
+def _refused(constraint: str, act: Callable[[], object]) -> None:
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        act()
+
+
+def test_an_operation_has_one_call_at_a_time() -> None:
+    organization_id = organization_with()
+    with tenant_atomic(organization_id):
+        first = _call(organization_id, operation_key="k")
+        _refused("call_once_per_operation", lambda: _call(organization_id, operation_key="k"))
+        GatewayCall.objects.filter(pk=first.pk).update(superseded_at=timezone.now())
+        _call(organization_id, operation_key="k")
+
+
+def test_a_settled_call_has_an_ending_and_a_dispatched_one_has_none() -> None:
+    organization_id, now = organization_with(), timezone.now()
+    with tenant_atomic(organization_id):
+        _call(organization_id, status="settled", ending="completed", settled_at=now)
+        for fields in (
+            {"status": "settled"},
+            {"status": "settled", "ending": "completed"},
+            {"status": "settled", "ending": "vanished", "settled_at": now},
+            {"ending": "completed"},
+            {"settled_at": now},
+            {"status": "lost"},
+        ):
+            _refused("call_settled_has_ending", lambda fields=fields: _call(organization_id, **fields))
+
+
+def test_a_call_is_never_charged_more_than_it_cost() -> None:
+    organization_id = organization_with()
+    with tenant_atomic(organization_id):
+        _refused("call_charge_within_cost", lambda: _call(organization_id, cost_usd=1, charged_usd=2))
+
+
+def test_attempts_are_numbered_once_and_have_a_known_status() -> None:
+    organization_id = organization_with()
+    with tenant_atomic(organization_id):
+        call = _call(organization_id)
+
+        def attempt(**fields: object) -> GatewayAttempt:
+            values = {"organization_id": organization_id, "call": call, "number": 1, "started_at": timezone.now()}
+            return GatewayAttempt.objects.create(**values | fields)
+
+        attempt()
+        _refused("attempt_number_once", attempt)
+        _refused("attempt_status_known", lambda: attempt(number=2, status="odd"))
+
+
+def test_the_catalogue_knows_its_kinds_and_one_default() -> None:
+    provider = Provider.objects.create(key="p", name="p")
+
+    def model(**fields: object) -> ModelEntry:
+        values = {"key": uuid4().hex, "name": "m", "provider": provider, "upstream_name": "m"}
+        return ModelEntry.objects.create(**values | fields)
+
+    ModelEntry.objects.update(is_default=False)
+    model(is_default=True)
+    _refused("model_one_default", lambda: model(is_default=True))
+    _refused("model_kind_known", lambda: model(kind="smell"))
+    _refused("provider_kind_known", lambda: Provider.objects.create(key="q", name="q", kind="odd"))
+    _refused("provider_timeouts_positive", lambda: Provider.objects.create(key="r", name="r", total_timeout_ms=0))
+
+
+def test_calls_and_attempts_of_others_are_not_seen() -> None:
+    mine, theirs = organization_with(), organization_with()
+    with tenant_atomic(theirs):
+        call = _call(theirs)
+        GatewayAttempt.objects.create(organization_id=theirs, call=call, number=1, started_at=timezone.now())
+    with tenant_atomic(mine):
+        assert (GatewayCall.objects.count(), GatewayAttempt.objects.count()) == (0, 0)
+        assert GatewayCall.objects.filter(pk=call.pk).update(model="x") == 0

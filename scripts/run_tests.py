@@ -39,10 +39,10 @@ def options(arguments: list[str]) -> list[str]:
     """Return pytest's arguments; a part of the suite is run without measuring coverage."""
     if arguments:
         return arguments
-    # Files stay together: a stack of processes is started once a file. At least two workers, at most eight.
+    # Groups stay together: they share a running system. At least two workers, at most eight.
     workers = min(max(os.cpu_count() or 2, 2), 8)
     coverage = ["--cov", "--cov-branch", "--cov-report=term", f"--cov-fail-under={LEAST_COVERAGE}"]
-    return ["-q", "-n", str(workers), "--dist", "loadfile", *coverage]
+    return ["-q", "-n", str(workers), "--dist", "loadgroup", *coverage]
 
 
 def find_browser() -> str:

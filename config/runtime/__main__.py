@@ -1,5 +1,19 @@
 import sys
 
-from config.runtime.manager import main
+from django.core.exceptions import ImproperlyConfigured
 
-sys.exit(main())
+from config.runtime.console import say
+
+
+def run() -> int:
+    """Run the process manager; what the environment has wrong may show as soon as it is looked at."""
+    try:
+        from config.runtime.manager import main
+    except ImproperlyConfigured as refused:
+        say(f"Not started. {refused}")
+        return 1
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

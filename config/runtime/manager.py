@@ -40,15 +40,19 @@ def _run(system: System) -> int:
         signal.signal(number, _interrupt)
     code = 0
     try:
+        _watch_make()
         system.open()
         system.start()
-        _serve(system)
+        while True:
+            system.look_after()
+            time.sleep(TICK)
     except Interrupted:
         say("")
     except StartError as refused:
         say(f"Not started. {refused}")
         code = 1
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number in signals:
             signal.signal(number, lambda *_: system.hurry())
         system.stop()
@@ -59,31 +63,26 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise Interrupted
 
 
-def _serve(system: System) -> None:
-    make = _MakeAbove()
-    while not make.was_interrupted():
-        system.look_after()
-        time.sleep(TICK)
-    raise Interrupted
+def _watch_make() -> None:
+    """End when GNU make above was told to end by SIGINT to it alone: it does not pass it on but waits for us for ever.
 
-
-class _MakeAbove:
-    """GNU make, told to stop by SIGINT to itself alone, does not pass it on but waits for us for ever.
-
-    It stops catching the signal when it has got it, and that can be seen.
+    It stops catching the signal when it has got it, and that can be seen from here.
     """
+    make = os.getppid()
+    if os.environ.get("DEEPSPACE_UNDER_MAKE") and _catches_sigint(make):
 
-    def __init__(self) -> None:
-        self.pid = os.getppid() if os.environ.get("DEEPSPACE_UNDER_MAKE") else 0
-        self.caught_at_first = self._catches_sigint()
+        def look(number: int, frame: FrameType | None) -> None:
+            if not _catches_sigint(make):
+                raise Interrupted
 
-    def was_interrupted(self) -> bool:
-        return self.caught_at_first and not self._catches_sigint()
+        signal.signal(signal.SIGALRM, look)
+        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
 
-    def _catches_sigint(self) -> bool:
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except OSError:
-            return False
-        caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")), "0")
-        return bool(int(caught, 16) & 1 << signal.SIGINT - 1)
+
+def _catches_sigint(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+    caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")), "0")
+    return bool(int(caught, 16) & 1 << signal.SIGINT - 1)

@@ -3,6 +3,7 @@ from decimal import Decimal
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts_app.tenancy.models import TenantModel
 from billing_app.models.wallet import Wallet
@@ -11,10 +12,10 @@ from billing_app.models.wallet import Wallet
 class HoldStatus(models.TextChoices):
     """Open until it resolves, once: captured (wholly or in part, the rest goes back), released, or expired by time."""
 
-    OPEN = "open", _("Open")
-    CAPTURED = "captured", _("Captured")
-    RELEASED = "released", _("Released")
-    EXPIRED = "expired", _("Expired")
+    OPEN = "open", pgettext_lazy("hold", "Open")
+    CAPTURED = "captured", pgettext_lazy("hold", "Captured")
+    RELEASED = "released", pgettext_lazy("hold", "Released")
+    EXPIRED = "expired", pgettext_lazy("hold", "Expired")
 
 
 class Hold(TenantModel):

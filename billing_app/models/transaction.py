@@ -3,6 +3,7 @@ import uuid
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from billing_app.models.hold import Hold
 from billing_app.models.wallet import Wallet
@@ -14,12 +15,12 @@ class TransactionKind(models.TextChoices):
     Release: frozen down. Capture: balance and frozen down.
     """
 
-    TOPUP = "topup", _("Top-up")
-    HOLD = "hold", _("Hold")
-    CAPTURE = "capture", _("Capture")
-    RELEASE = "release", _("Release")
-    REFUND = "refund", _("Refund")
-    ADJUST = "adjust", _("Adjustment")
+    TOPUP = "topup", pgettext_lazy("ledger entry", "Top-up")
+    HOLD = "hold", pgettext_lazy("ledger entry", "Hold")
+    CAPTURE = "capture", pgettext_lazy("ledger entry", "Capture")
+    RELEASE = "release", pgettext_lazy("ledger entry", "Release")
+    REFUND = "refund", pgettext_lazy("ledger entry", "Refund")
+    ADJUST = "adjust", pgettext_lazy("ledger entry", "Adjustment")
 
 
 _OF_HOLDS = [TransactionKind.HOLD, TransactionKind.CAPTURE, TransactionKind.RELEASE, TransactionKind.REFUND]

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from django import template
+from django.utils.translation import pgettext_lazy
 
 from billing_app.models import TransactionKind
 from billing_app.services.ledger import EFFECTS
@@ -10,6 +11,18 @@ from billing_app.services.ledger import EFFECTS
 register = template.Library()
 
 _CENT = Decimal("0.01")
+# How calls end, in words; the room above owns the codes, and one not listed here is shown as it is.
+_ENDINGS = {
+    "completed": pgettext_lazy("ending", "completed"),
+    "client_gone": pgettext_lazy("ending", "caller left"),
+    "upstream_cut": pgettext_lazy("ending", "cut off by the provider"),
+    "timeout": pgettext_lazy("ending", "timed out"),
+    "no_usage": pgettext_lazy("ending", "completed, usage not reported"),
+    "zero_output": pgettext_lazy("ending", "no output"),
+    "refused": pgettext_lazy("ending", "refused by the provider"),
+    "worker_killed": pgettext_lazy("ending", "interrupted"),
+    "expired": pgettext_lazy("ending", "ran out of time"),
+}
 
 
 @register.filter
@@ -29,3 +42,9 @@ def balance_change(entry: object) -> str:
     if not amount:
         return ""
     return f"+{exact_usd(amount)}" if amount > 0 else exact_usd(amount)
+
+
+@register.filter
+def ending_words(code: str) -> str:
+    """Return the words for an ending's code; any other text unchanged."""
+    return str(_ENDINGS.get(code, code))

@@ -126,7 +126,8 @@ TAMPERING = [
     ("openai_usage", "UPDATE openai_usage SET charged_usd = 0 WHERE organization_id = %s",
      {USAGE: the_usage, ROLL_UP: the_day}),
     ("openai_usage", "UPDATE openai_usage SET reasoning_tokens = 7 WHERE organization_id = %s", {ROLL_UP: the_day}),
-    ("openai_usage", "DELETE FROM openai_usage WHERE organization_id = %s", {USAGE: the_hold("captured"), ROLL_UP: None}),
+    ("openai_usage", "DELETE FROM openai_usage WHERE organization_id = %s",
+     {USAGE: the_hold("captured"), ROLL_UP: None}),
     ("", "UPDATE usage_daily SET calls = calls + 1 WHERE organization_id = %s", {ROLL_UP: the_day}),
     ("", "UPDATE usage_daily SET cost_usd = cost_usd + 0.0000000001 WHERE organization_id = %s", {ROLL_UP: the_day}),
     ("", "DELETE FROM usage_daily WHERE organization_id = %s", {ROLL_UP: the_day}),
@@ -160,9 +161,9 @@ def test_a_tampered_row_is_named(
     "DELETE FROM openai_usage WHERE organization_id = %s",
 ])  # fmt: skip
 def test_even_the_owner_cannot_change_a_written_row(books: UUID, statement: str) -> None:
-    with operator_context("test"), connection.cursor() as cursor:
-        with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
-            cursor.execute(statement, [books])
+    refused = pytest.raises(IntegrityError, match="append-only")
+    with operator_context("test"), connection.cursor() as cursor, refused, transaction.atomic():
+        cursor.execute(statement, [books])
 
 
 @pytest.mark.usefixtures("committed_db")

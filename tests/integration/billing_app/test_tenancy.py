@@ -7,9 +7,11 @@ from uuid import UUID
 import pytest
 from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
+from psycopg import sql
 
 from accounts_app.tenancy.context import tenant_atomic
 from billing_app.models import Hold, Transaction, UsageDaily, UsageRecord, Wallet
+from billing_app.services.prices import price_current
 from tests.factories.billing import hold_of, organization_with, price_of, usage_of
 
 pytestmark = pytest.mark.django_db
@@ -35,9 +37,11 @@ def test_row_level_security_is_forced(table: str) -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_rows_are_visible_to_their_organization_only(alices: UUID, table: str) -> None:
+    query = sql.SQL("SELECT count(*) FROM {} WHERE organization_id = %s").format(sql.Identifier(table))
+
     def count() -> int:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT count(*) FROM {table} WHERE organization_id = %s", [alices])
+            cursor.execute(query, [alices])
             return int(cursor.fetchall()[0][0])
 
     bobs = organization_with("10")
@@ -81,8 +85,6 @@ def test_a_row_cannot_be_moved_to_or_written_for_another_organization(alices: UU
 
 
 def test_prices_are_the_same_for_everyone(alices: UUID) -> None:
-    from billing_app.services.prices import price_current
-
     price = price_of()
     for organization_id in (alices, organization_with()):
         with tenant_atomic(organization_id):

@@ -264,7 +264,7 @@ def test_the_beat_task_sweeps_in_an_operator_context(organization_id: UUID) -> N
 
 @pytest.mark.parametrize("bad", [{"key": ""}, {"key": "k" * 121}, {"key": "auto:x"}, {"expires_in": timedelta(0)}])
 def test_bad_keys_and_times_are_refused(organization_id: UUID, bad: dict[str, Any]) -> None:
-    asked = {"amount": USD(1), "key": "k", "billing_ref_id": "x", "expires_in": timedelta(1)} | bad
+    asked: dict[str, Any] = {"amount": USD(1), "key": "k", "billing_ref_id": "x", "expires_in": timedelta(1)} | bad
     with tenant_atomic(organization_id), pytest.raises(InvalidInput):
         wallet_hold(organization_id=organization_id, **asked)
 

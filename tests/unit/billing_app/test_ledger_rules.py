@@ -36,9 +36,13 @@ def entry(organization_id: UUID, **fields: Any) -> Transaction:
 
 
 def refused(constraint: str, deed: Callable[[], Any]) -> None:
-    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
-        deed()
-        connection.check_constraints()
+    def deed_checked() -> None:
+        with transaction.atomic():
+            deed()
+            connection.check_constraints()
+
+    with pytest.raises(IntegrityError, match=constraint):
+        deed_checked()
 
 
 def test_the_sound_entry_is_accepted(organization_id: UUID) -> None:

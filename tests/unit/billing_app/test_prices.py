@@ -28,10 +28,16 @@ rates = st.decimals(min_value=0, max_value=10_000, places=10)
 counts = st.integers(min_value=0, max_value=10**9)
 
 
+def price_ref_of(
+    fresh: Decimal, cached: Decimal, written: Decimal, output: Decimal, reasoning: Decimal, per_request: Decimal
+) -> PriceRef:
+    return PriceRef(uuid.uuid4(), "m", fresh, cached, written, output, reasoning, per_request)
+
+
 def ref(**values: str) -> PriceRef:
     """Return a price of nothing but the given rates."""
     names = ("input", "cached_input", "cache_write", "output", "reasoning", "per_request")
-    return PriceRef(id=uuid.uuid4(), model_key="m", **{name: USD(values.get(name, "0")) for name in names})
+    return price_ref_of(*(USD(values.get(name, "0")) for name in names))
 
 
 @pytest.mark.django_db
@@ -58,7 +64,7 @@ def test_a_price_of_tomorrow_is_not_in_force_today() -> None:
     st.tuples(counts, counts, counts, counts, counts),
 )
 def test_cost_equals_exact_arithmetic_rounded_once(price: tuple[Decimal, ...], buckets: tuple[int, ...]) -> None:
-    cost = price_cost(PriceRef(uuid.uuid4(), "m", *price), TokenBuckets(*buckets))
+    cost = price_cost(price_ref_of(*price), TokenBuckets(*buckets))
     exact = sum(Fraction(rate) * count for rate, count in zip(price, buckets, strict=False)) / 10**6 + Fraction(
         price[5]
     )
@@ -84,7 +90,12 @@ def test_each_token_is_priced_in_one_bucket_only() -> None:
 @pytest.mark.django_db
 def test_left_out_rates_follow_input_and_output() -> None:
     price = price_of(input="3", output="7")
-    assert (price.cached_input, price.cache_write, price.reasoning, price.per_request) == (3, 3, 7, 0)
+    assert (price.cached_input, price.cache_write, price.reasoning, price.per_request) == (
+        USD(3),
+        USD(3),
+        USD(7),
+        USD(0),
+    )
 
 
 @pytest.mark.django_db

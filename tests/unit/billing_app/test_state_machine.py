@@ -213,7 +213,7 @@ class Ledger(RuleBasedStateMachine):
 @pytest.mark.django_db
 def test_any_order_of_deeds_leaves_the_books_right() -> None:
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Ledger,
         settings=settings(max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=checks),
     )

@@ -6,10 +6,12 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from accounts_app.exceptions import InvalidInput, NotFound
+from accounts_app.selectors import audit_recent
 from accounts_app.signals import user_signed_up
 from accounts_app.tenancy.context import operator_atomic, tenant_atomic
 from billing_app import selectors
@@ -63,14 +65,12 @@ def test_adjustment_goes_both_ways_but_not_below_what_is_frozen() -> None:
 @pytest.mark.parametrize("bad", [{"amount": USD(0)}, {"reason": "  "}, {"key": ""}])
 def test_adjustment_needs_amount_reason_and_key(bad: dict[str, Any]) -> None:
     organization_id = organization_with("10")
-    fields = {"amount": USD(1), "key": "a", "reason": "x"} | bad
+    fields: dict[str, Any] = {"amount": USD(1), "key": "a", "reason": "x"} | bad
     with tenant_atomic(organization_id), pytest.raises(InvalidInput):
         wallet_adjust(organization_id=organization_id, **fields)
 
 
 def test_money_in_is_audited_with_who_and_how_much() -> None:
-    from accounts_app.selectors import audit_recent
-
     ada = person()
     with ada.at_work():
         wallet_topup(organization_id=ada.organization_id, amount=USD(5), key="k", note="thanks")
@@ -118,13 +118,11 @@ def test_command_refuses_bad_amounts_and_adds_nothing(amount: str) -> None:
 
 
 def test_command_names_an_unknown_address() -> None:
-    with pytest.raises(CommandError, match="nobody@example.com"):
+    with pytest.raises(CommandError, match=r"nobody@example\.com"):
         call_command("wallet_topup", "nobody@example.com", "1")
 
 
 def test_operators_topping_up_are_audited() -> None:
-    from django.apps import apps
-
     organization_with("1")
     with operator_atomic("test"):
         rows = apps.get_model("accounts_app", "AuditLog").objects.filter(action="wallet.topup", operator="factory")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from django.utils.translation import gettext_noop as _
+
 CHAT, EMBEDDING, IMAGE = "chat", "embedding", "image"
 LOCAL_MODEL = "smollm2-135m-instruct"
 
@@ -124,7 +126,7 @@ MODELS = (
         ("5.00", "1.25", "40.00"),
         _OPENAI,
         kind=IMAGE,
-        note="Text input and image output tokens.",
+        note=_("Text input and image output tokens."),
     ),
     ModelSeed(
         "claude-sonnet-4-5",
@@ -168,7 +170,7 @@ MODELS = (
         16_384,
         ("0.40", None, "1.20"),
         _QWEN,
-        note="Price of the first 256K input tokens, without thinking.",
+        note=_("Price of the first 256K input tokens, without thinking."),
     ),
     ModelSeed("qwen-turbo", "Qwen Turbo", "qwen", 131_072, 16_384, ("0.05", None, "0.20"), _QWEN),
     ModelSeed("qwen-max", "Qwen Max", "qwen", 32_768, 8_192, ("1.60", None, "6.40"), _QWEN),
@@ -180,6 +182,6 @@ MODELS = (
         1_024,
         ("0.02", None, "0.04"),
         _LOCAL,
-        note="A tiny model on this machine, English only. Set OPENAI_API_KEY for a better one.",
+        note=_("A tiny model on this machine, English only. Set OPENAI_API_KEY for a better one."),
     ),
 )

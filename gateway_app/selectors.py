@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from accounts_app.exceptions import NotFound
 from accounts_app.tenancy.context import current_organization_id
 from billing_app.contracts import PriceRef
@@ -82,7 +84,7 @@ def _card(entry: ModelEntry, price: PriceRef | None, *, is_default: bool) -> Mod
         context_window=entry.context_window,
         max_output_tokens=entry.max_output_tokens,
         price=price,
-        note=entry.note,
+        note=gettext(entry.note) if entry.note else "",
         source=entry.source,
         source_date=entry.source_date,
     )

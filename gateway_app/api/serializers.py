@@ -31,7 +31,7 @@ class ModelSerializer(serializers.Serializer[ModelCard]):
     max_output_tokens = serializers.IntegerField()
     prices = PriceSerializer(source="price", allow_null=True)
     note = serializers.CharField(help_text="A word for the person who chooses.")
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment] # the price list, not the field of that name
     source_date = serializers.DateField(allow_null=True)
 
 

@@ -1,11 +1,13 @@
 """The scripted upstream against the real openai client: a fake must keep the real thing's manners."""
 
+from typing import Any
+
 import openai
 import pytest
 
 from tests.support.upstream import Behaviour, ScriptedUpstream
 
-_MESSAGES = [{"role": "user", "content": "I want an article about green tea"}]
+_MESSAGES: list[Any] = [{"role": "user", "content": "I want an article about green tea"}]
 
 
 @pytest.fixture
@@ -16,23 +18,27 @@ def client(upstream: ScriptedUpstream) -> openai.OpenAI:
 def _stream(client: openai.OpenAI, model: str = "scripted") -> "openai.Stream[openai.types.chat.ChatCompletionChunk]":
     return client.chat.completions.create(
         model=model,
-        messages=_MESSAGES,  # type: ignore[arg-type]
+        messages=_MESSAGES,
         stream=True,
         stream_options={"include_usage": True},
     )
 
 
+def _whole(client: openai.OpenAI) -> "openai.types.chat.ChatCompletion":
+    return client.chat.completions.create(model="scripted", messages=_MESSAGES)
+
+
 def test_same_request_gets_the_same_answer_streamed_and_whole(client: openai.OpenAI) -> None:
-    whole = client.chat.completions.create(model="scripted", messages=_MESSAGES)  # type: ignore[call-overload]
+    whole = _whole(client)
     chunks = list(_stream(client))
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == whole.choices[0].message.content
     assert chunks[-1].usage == whole.usage
-    assert whole.choices[0].message.content.startswith("# Green tea")
+    assert (whole.choices[0].message.content or "").startswith("# Green tea")
 
 
 def test_script_is_spoken_in_order(client: openai.OpenAI, upstream: ScriptedUpstream) -> None:
     upstream.script("first text", "第二段")
-    answers = [client.chat.completions.create(model="m", messages=_MESSAGES) for _ in range(2)]  # type: ignore[call-overload]
+    answers = [_whole(client) for _ in range(2)]
     assert [a.choices[0].message.content for a in answers] == ["first text", "第二段"]
     assert upstream.totals()[0] == 2
 

@@ -1,5 +1,6 @@
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,14 +10,14 @@ from billing_app.contracts import TokenBuckets
 from gateway_app.contracts import Ending
 from gateway_app.services.answers import Answer, SseReader, UpstreamError
 
-Event = dict[str, object]
+Event = dict[str, Any]
 
 
 def _chunk(delta: Event, finish: str | None = None) -> Event:
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], "usage": None}
 
 
-EVENTS = [
+EVENTS: list[Event] = [
     _chunk({"role": "assistant", "content": ""}),
     _chunk({"content": "line\u2028separator\x85 and 茶"}),
     _chunk({"content": "\r\n"}),

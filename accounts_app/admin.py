@@ -18,7 +18,7 @@ admin.site.site_header = admin.site.site_title = "DeepSpace"
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
-class UserCreation(AdminUserCreationForm):  # type: ignore[type-arg]
+class UserCreation(AdminUserCreationForm):
     class Meta:
         model = User
         fields = ["email"]

@@ -91,7 +91,7 @@ class LastOwner(Conflict):
     """An organization keeps at least one owner."""
 
     code = "last_owner"
-    default_message = _("An organization keeps at least one owner. Make someone else an owner first.")  # type: ignore[assignment]
+    default_message = _("An organization keeps at least one owner. Make someone else an owner first.")
 
 
 class MethodNotAllowed(DeepSpaceError):

@@ -7,13 +7,13 @@ from django.db.models import QuerySet
 from accounts_app.contracts import OrganizationChoice
 from accounts_app.models import ApiKey, AuditLog, Membership, Organization
 from accounts_app.services.principals import can_manage
-from accounts_app.tenancy.context import Tenant, current_organization_id
+from accounts_app.tenancy.context import current_organization_id, current_tenant, current_user_id
 
 
-def api_keys_visible(tenant: Tenant) -> QuerySet[ApiKey]:
+def api_keys_visible() -> QuerySet[ApiKey]:
     """Return the keys that the caller may see, newest first: all of the organization for managers, else their own."""
-    keys = ApiKey.objects.filter(organization_id=tenant.organization_id).select_related("user")
-    return keys if can_manage(tenant) else keys.filter(user_id=tenant.user_id)
+    keys = ApiKey.objects.filter(organization_id=current_organization_id()).select_related("user")
+    return keys if can_manage(current_tenant()) else keys.filter(user_id=current_user_id())
 
 
 def organization_active() -> Organization:
@@ -27,24 +27,24 @@ def member_list() -> QuerySet[Membership]:
     return members.select_related("user").order_by("created_at")
 
 
-def organization_choices(tenant: Tenant) -> list[OrganizationChoice]:
+def organization_choices() -> list[OrganizationChoice]:
     """Return the organizations that the bound person belongs to, the personal one first."""
-    mine = Membership.objects.filter(user_id=tenant.user_id).select_related("organization")
+    mine = Membership.objects.filter(user_id=current_user_id()).select_related("organization")
     return [
         OrganizationChoice(
             id=member.organization_id,
             name=member.organization.name,
             role=member.role,
             is_personal=member.organization.is_personal,
-            is_active=member.organization_id == tenant.organization_id,
+            is_active=member.organization_id == current_organization_id(),
         )
         for member in mine.order_by("-organization__is_personal", "organization__name")
     ]
 
 
-def organization_is_mine(user_id: UUID, organization_id: UUID) -> bool:
-    """Whether this person belongs to this organization."""
-    return Membership.objects.filter(user_id=user_id, organization_id=organization_id).exists()
+def organization_is_mine(organization_id: UUID) -> bool:
+    """Whether the bound person belongs to this organization."""
+    return Membership.objects.filter(user_id=current_user_id(), organization_id=organization_id).exists()
 
 
 def audit_recent(limit: int = 20) -> QuerySet[AuditLog]:

@@ -12,7 +12,7 @@ class ApiKeyAuthentication(authentication.BaseAuthentication):
     """``Authorization: Bearer KEY``. The tenant middleware has checked the key already; this tells DRF."""
 
     def authenticate(self, request: Request) -> tuple[AbstractBaseUser | AnonymousUser, ApiKey] | None:
-        principal: Principal = request.principal
+        principal: Principal = request.principal  # type: ignore[attr-defined]
         return None if principal.api_key is None else (principal.user, principal.api_key)
 
     def authenticate_header(self, request: Request) -> str:

@@ -29,8 +29,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if getattr(context["request"], "in_tenant_transaction", False):
         transaction.set_rollback(True)
     headers = error_headers(error)
-    if isinstance(exc, exceptions.Throttled) and exc.wait:
-        headers["Retry-After"] = str(int(exc.wait) + 1)
+    wait = getattr(exc, "wait", None)
+    if wait:
+        headers["Retry-After"] = str(int(wait) + 1)
     return Response(error_body(error), status=error.status, headers=headers)
 
 

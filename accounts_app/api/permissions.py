@@ -10,7 +10,7 @@ class MemberPermission(BasePermission):
     """Signed in, with an active organization; viewers only read."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        tenant = request.tenant
+        tenant = request.tenant  # type: ignore[attr-defined]
         if tenant.organization_id is None:
             return False
         return request.method in SAFE_METHODS or can_write(tenant)

@@ -13,7 +13,6 @@ from accounts_app.api.serializers import ApiKeyInput, ApiKeyOutput, NewApiKeyOut
 from accounts_app.exceptions import NotFound
 from accounts_app.selectors import api_keys_visible
 from accounts_app.services.api_keys import api_key_create, api_key_revoke
-from accounts_app.tenancy.context import current_tenant
 
 
 class ApiKeysView(APIView):
@@ -21,7 +20,7 @@ class ApiKeysView(APIView):
     def get(self, request: Request) -> Response:
         """List the keys that the caller may see, newest first."""
         pages = KeysetPagination()
-        page = pages.paginate_queryset(api_keys_visible(current_tenant()), request, view=self)
+        page = pages.paginate_queryset(api_keys_visible(), request, view=self)
         return pages.get_paginated_response(ApiKeyOutput(page, many=True).data)
 
     @extend_schema(request=ApiKeyInput, responses={201: NewApiKeyOutput}, operation_id="api_keys_create")
@@ -37,7 +36,7 @@ class ApiKeyView(APIView):
     @extend_schema(responses=ApiKeyOutput, operation_id="api_keys_retrieve")
     def get(self, request: Request, key_id: UUID) -> Response:
         """One key, without its secret."""
-        api_key = api_keys_visible(current_tenant()).filter(pk=key_id).first()
+        api_key = api_keys_visible().filter(pk=key_id).first()
         if api_key is None:
             raise NotFound
         return Response(ApiKeyOutput(api_key).data)

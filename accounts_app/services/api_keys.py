@@ -14,7 +14,7 @@ from accounts_app.models import ApiKey
 from accounts_app.selectors import api_keys_visible
 from accounts_app.services.audit import audit_record
 from accounts_app.services.principals import can_write, key_hash
-from accounts_app.tenancy.context import current_tenant
+from accounts_app.tenancy.context import current_organization_id, current_tenant
 
 NAME_LENGTH = 80
 
@@ -34,7 +34,7 @@ def api_key_create(*, name: str, expires_at: datetime | None = None) -> NewApiKe
     prefix = f"dsk_{secrets.token_hex(4)}"
     secret = f"{prefix}_{secrets.token_urlsafe(32)}"
     api_key = ApiKey.objects.create(
-        organization_id=tenant.organization_id,
+        organization_id=current_organization_id(),
         user_id=tenant.user_id,
         name=name,
         prefix=prefix,
@@ -53,7 +53,7 @@ def api_key_create(*, name: str, expires_at: datetime | None = None) -> NewApiKe
 def api_key_revoke(*, api_key_id: UUID) -> None:
     """Stop a key for good; a second time changes nothing. Raises NotFound for a key that the caller may not see."""
     tenant = current_tenant()
-    api_key = api_keys_visible(tenant).filter(pk=api_key_id).first()
+    api_key = api_keys_visible().filter(pk=api_key_id).first()
     if api_key is None:
         raise NotFound
     if not can_write(tenant):

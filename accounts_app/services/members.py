@@ -12,7 +12,7 @@ from accounts_app.exceptions import InvalidInput, LastOwner, NotFound, Permissio
 from accounts_app.models import Membership, Organization, Role, User
 from accounts_app.services.audit import audit_record
 from accounts_app.services.principals import can_manage
-from accounts_app.tenancy.context import current_organization_id, current_tenant
+from accounts_app.tenancy.context import current_organization_id, current_tenant, current_user_id
 
 
 @transaction.atomic
@@ -57,9 +57,7 @@ def member_remove(*, membership_id: UUID) -> None:
 def organization_leave() -> None:
     """Leave the bound organization. Raises LastOwner when nobody would own it afterwards."""
     _lock()
-    member = Membership.objects.filter(
-        organization_id=current_organization_id(), user_id=current_tenant().user_id
-    ).first()
+    member = Membership.objects.filter(organization_id=current_organization_id(), user_id=current_user_id()).first()
     if member is None:
         raise NotFound
     _remove("member.leave", member)

@@ -56,6 +56,14 @@ def current_organization_id() -> UUID:
     return organization_id
 
 
+def current_user_id() -> UUID:
+    """Return the bound person's id; raises TenantRequired for work that is nobody's in particular."""
+    user_id = current_tenant().user_id
+    if user_id is None:
+        raise TenantRequired
+    return user_id
+
+
 @contextmanager
 def bound(tenant: Tenant) -> Iterator[Tenant]:
     """Bind ``tenant`` for the block. Transactions begun inside see its rows; an open one is switched over and back."""

@@ -4,6 +4,7 @@ An owner is held by it, because it is forced; it could lift it, though, so a rol
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -61,7 +62,9 @@ def refuse_privileged_role() -> None:
 
 
 @register(Tags.database, deploy=True)
-def check_role(*, databases: list[str] | None = None, **_options: Any) -> list[CheckMessage]:
+def check_role(
+    app_configs: Any = None, *, databases: Sequence[str] | None = None, **_options: Any
+) -> list[CheckMessage]:
     """``manage.py check --deploy --database default``."""
     if not databases:
         return []

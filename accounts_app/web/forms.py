@@ -16,7 +16,12 @@ class ApiKeyForm(forms.Form):
     )
     lifetime_days = forms.TypedChoiceField(
         label=_("Expires"),
-        choices=[(30, _("in 30 days")), (90, _("in 90 days")), (365, _("in one year")), (0, pgettext_lazy("expires", "never"))],
+        choices=[
+            (30, _("in 30 days")),
+            (90, _("in 90 days")),
+            (365, _("in one year")),
+            (0, pgettext_lazy("expires", "never")),
+        ],
         coerce=int,
         initial=90,
     )

@@ -30,7 +30,7 @@ class KeysView(OrganizationMixin):
         return self._page(ApiKeyForm(), new_key=new_key)
 
     def _page(self, form: ApiKeyForm, *, status: int = 200, **extra: Any) -> HttpResponse:
-        context = {"form": form, "keys": api_keys_visible(self.tenant), "may_write": can_write(self.tenant), **extra}
+        context = {"form": form, "keys": api_keys_visible(), "may_write": can_write(self.tenant), **extra}
         response = render(self.request, "accounts_app/keys.html", context, status=status)
         add_never_cache_headers(response)
         return response
@@ -40,7 +40,7 @@ class KeyRevokeView(OrganizationMixin):
     """Ask, then revoke."""
 
     def get(self, request: HttpRequest, key_id: UUID) -> HttpResponse:
-        api_key = get_object_or_404(api_keys_visible(self.tenant), pk=key_id)
+        api_key = get_object_or_404(api_keys_visible(), pk=key_id)
         return render(request, "accounts_app/key_revoke.html", {"api_key": api_key})
 
     def post(self, request: HttpRequest, key_id: UUID) -> HttpResponse:

@@ -33,7 +33,7 @@ class OrganizationPage(OrganizationMixin):
         context: dict[str, Any] = {
             "organization": organization_active(),
             "members": member_list(),
-            "choices": organization_choices(self.tenant),
+            "choices": organization_choices(),
             "roles": Role.choices,
             "manages": manages,
             "log": audit_recent() if manages else None,
@@ -57,7 +57,7 @@ class OrganizationCreateView(OrganizationPage):
         form = OrganizationForm(request.POST)
         if not form.is_valid():
             return self.page(status=400, organization_form=form)
-        organization = organization_create(user=request.user, name=form.cleaned_data["name"])  # type: ignore[arg-type,misc]
+        organization = organization_create(user=request.user, name=form.cleaned_data["name"])  # type: ignore[arg-type]
         request.session[ACTIVE_ORGANIZATION] = str(organization.pk)
         messages.success(request, _("You now work in %(name)s.") % {"name": organization.name})
         return redirect("accounts:organization")
@@ -69,7 +69,7 @@ class OrganizationSwitchView(OrganizationPage):
             organization_id = UUID(request.POST.get("organization", ""))
         except ValueError:
             raise NotFound from None
-        if self.tenant.user_id is None or not organization_is_mine(self.tenant.user_id, organization_id):
+        if not organization_is_mine(organization_id):
             raise NotFound
         request.session[ACTIVE_ORGANIZATION] = str(organization_id)
         return redirect("/")

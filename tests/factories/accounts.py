@@ -3,6 +3,7 @@
 import uuid
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.test import Client
@@ -34,7 +35,7 @@ class Person:
         """Return the frame in which this person reads and writes: tenant and transaction."""
         return tenant_atomic(self.organization_id, self.id, self.role)
 
-    def client(self, **options: bool) -> Client:
+    def client(self, **options: Any) -> Client:
         """Return a browser signed in as this person, in this organization."""
         client = Client(**options)
         client.force_login(self.user)

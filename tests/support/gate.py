@@ -54,13 +54,13 @@ class Gate:
 
 def _forward(client: socket.socket, server: socket.socket) -> None:
     other = {client: server, server: client}
+    sides = {side.fileno(): side for side in other}
     with selectors.DefaultSelector() as ready, client, server, suppress(OSError):
         for side in other:
             ready.register(side, selectors.EVENT_READ)
         while True:
             for key, _events in ready.select():
-                side = key.fileobj
-                assert isinstance(side, socket.socket)
+                side = sides[key.fd]
                 data = side.recv(65536)
                 if not data:
                     return

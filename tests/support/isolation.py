@@ -83,6 +83,6 @@ def _count(cursor: Cursor, table: str, mine: uuid.UUID, whose: uuid.UUID) -> int
 def _affected(cursor: Cursor, statement: str, table: str, mine: uuid.UUID, theirs: uuid.UUID) -> int:
     with as_tenant(cursor, mine):
         try:
-            return cursor.execute(sql.SQL(statement).format(sql.Identifier(table)), [theirs]).rowcount  # type: ignore[arg-type]
+            return cursor.execute(sql.SQL(statement).format(sql.Identifier(table)), [theirs]).rowcount
         except psycopg.Error:
             return 0

@@ -22,12 +22,12 @@ def database_gate(committed_db: None) -> Iterator[Gate]:
     options = original["OPTIONS"] | {"pool": original["OPTIONS"]["pool"] | {"timeout": 2}}
     gate = Gate(int(original["PORT"]))
     connection.close()
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]
     connection.settings_dict.update(HOST="127.0.0.1", PORT=str(gate.port), OPTIONS=options)
     yield gate
     gate.shut()
     connection.close()
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]
     connection.settings_dict.update(original)
 
 

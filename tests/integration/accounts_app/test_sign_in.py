@@ -172,7 +172,7 @@ def test_the_password_is_changed_only_with_the_old_one(client: Client) -> None:
 
 
 def totp_code(secret: str) -> str:
-    return format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time()))))
+    return str(format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time())))))
 
 
 def activated_totp(client: Client) -> str:

@@ -50,7 +50,7 @@ class StepRunInline(admin.TabularInline):  # type: ignore[type-arg]
     model = StepRun
     extra = 0
     can_delete = False
-    fields = ["position", "key", "via", "attempt", "status", "model", "tokens", "cost_usd", "started_at", "finished_at"]
+    fields = ("position", "key", "via", "attempt", "status", "model", "tokens", "cost_usd", "started_at", "finished_at")
     readonly_fields = fields
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:

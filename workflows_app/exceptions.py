@@ -9,28 +9,28 @@ class ConfigInvalid(InvalidInput):
     """A workflow document has errors; ``details`` name each by its JSON pointer."""
 
     code = "invalid_config"
-    default_message = _("The workflow has errors.")  # type: ignore[assignment]
+    default_message = _("The workflow has errors.")
 
 
 class WorkspaceUnknown(NotFound):
     """There is no workspace with this key, or it is switched off."""
 
     code = "unknown_workspace"
-    default_message = _("There is no such workspace, or it is switched off.")  # type: ignore[assignment]
+    default_message = _("There is no such workspace, or it is switched off.")
 
 
 class RunActive(Conflict):
     """The subject has a run that has not finished."""
 
     code = "run_active"
-    default_message = _("A run is under way already. Wait until it has finished, or cancel it.")  # type: ignore[assignment]
+    default_message = _("A run is under way already. Wait until it has finished, or cancel it.")
 
 
 class RunStateConflict(Conflict):
     """The run is not in a state that allows this."""
 
     code = "run_state"
-    default_message = _("The run is not in a state that allows this.")  # type: ignore[assignment]
+    default_message = _("The run is not in a state that allows this.")
 
 
 class StepFailed(DeepSpaceError):

@@ -10,4 +10,4 @@ class ManagerPermission(BasePermission):
     """Owners and admins: what they publish is what everyone's work follows."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return can_manage(request._request.tenant)  # type: ignore[attr-defined]
+        return can_manage(request.tenant)  # type: ignore[attr-defined]

@@ -1,5 +1,7 @@
+from dataclasses import asdict
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from workflows_app.contracts import ConfigError
@@ -42,8 +44,9 @@ class DraftSerializer(ConfigSerializer):
     class Meta(ConfigSerializer.Meta):
         fields = [*ConfigSerializer.Meta.fields, "problems"]
 
+    @extend_schema_field(ProblemSerializer(many=True))
     def get_problems(self, config: WorkflowConfig) -> list[dict[str, Any]]:
-        return list(ProblemSerializer(problems_of(config), many=True).data)
+        return [asdict(problem) for problem in problems_of(config)]
 
 
 class DraftInput(serializers.Serializer[dict[str, Any]]):

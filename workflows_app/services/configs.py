@@ -44,14 +44,12 @@ def default_config(workspace_key: str) -> WorkflowConfig:
 
 def config_for(workspace_key: str) -> ConfigRef:
     """Return the workflow that new work of a workspace follows. Raises WorkspaceUnknown."""
-    config = default_config(workspace_key)
-    return document_parse(config.id, config.config)
+    return _parsed(default_config(workspace_key))
 
 
 def config_by_id(config_id: UUID) -> ConfigRef:
     """Return a version that the tenant may read: its own or a shared one. Raises NotFound."""
-    config = config_get(config_id)
-    return document_parse(config.id, config.config)
+    return _parsed(config_get(config_id))
 
 
 def stage_after(config: ConfigRef, stage: str) -> str | None:
@@ -116,7 +114,7 @@ def config_publish(*, config_id: UUID, make_default: bool = True) -> WorkflowCon
     _refuse(errors_only(config_validate(config.config, workspace=config.workspace_id)))
     if make_default:
         siblings = WorkflowConfig.objects.filter(
-            organization_id=config.organization_id, workspace_id=config.workspace_id, is_default=True
+            organization_id=current_organization_id(), workspace_id=config.workspace_id, is_default=True
         )
         siblings.update(is_default=False)
     config.status, config.published_at, config.is_default = ConfigStatus.PUBLISHED, timezone.now(), make_default
@@ -128,6 +126,10 @@ def config_publish(*, config_id: UUID, make_default: bool = True) -> WorkflowCon
         data={"workspace": config.workspace_id, "version": config.version, "is_default": make_default},
     )
     return config
+
+
+def _parsed(config: WorkflowConfig) -> ConfigRef:
+    return document_parse(config.id, config.config, shared=config.organization_id is None)
 
 
 def _own_draft(config_id: UUID) -> WorkflowConfig:

@@ -3,28 +3,34 @@
 from collections import Counter
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from workflows_app.contracts import ConfigRef, Json, StageSpec, StepSpec
 
 
-def document_parse(config_id: UUID, document: Json) -> ConfigRef:
-    """Return a valid document's stages; steps of the same action get keys of their own: review, review-2."""
+def document_parse(config_id: UUID, document: Json, *, shared: bool = False) -> ConfigRef:
+    """Return a valid document's stages; steps of the same action get keys of their own: review, review-2.
+
+    The names in a ``shared`` document are ours, and come in the active language.
+    """
+    name_of = gettext if shared else str
     return ConfigRef(
         id=config_id,
         workspace=document["workspace"],
         version=document["version"],
-        name=document.get("name", ""),
-        stages={key: _stage(key, stage) for key, stage in document["stages"].items()},
+        name=name_of(document.get("name", "") or document["workspace"]),
+        stages={key: _stage(key, stage, name_of(stage["name"])) for key, stage in document["stages"].items()},
         start=document["defaults"]["start"],
     )
 
 
-def _stage(key: str, stage: Json) -> StageSpec:
+def _stage(key: str, stage: Json, name: str) -> StageSpec:
     seen: Counter[str] = Counter()
     steps = []
     for step in stage["steps"]:
         seen[step["action"]] += 1
         steps.append(_step(step, seen[step["action"]]))
-    return StageSpec(key=key, name=stage["name"], steps=tuple(steps), next=stage.get("next"))
+    return StageSpec(key=key, name=name, steps=tuple(steps), next=stage.get("next"))
 
 
 def _step(step: Json, occurrence: int) -> StepSpec:

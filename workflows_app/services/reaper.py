@@ -38,7 +38,7 @@ def runs_reap(*, limit: int = 200) -> int:
 def _due(limit: int) -> list[WorkflowRun]:
     """Mark as sent what is to be sent: two reapers share the work, and skip each other's rows."""
     patience = ExpressionWrapper(
-        lease_length() * Least(Power(Value(2.0), F("dispatches")), Value(float(_MAX_PATIENCE))), DurationField()
+        Value(lease_length()) * Least(Power(Value(2.0), F("dispatches")), Value(float(_MAX_PATIENCE))), DurationField()
     )
     silent = Q(dispatched_at__isnull=True) | Q(dispatched_at__lt=Now() - patience)
     due = WorkflowRun.objects.filter(claimable()).filter(silent).order_by("created_at")

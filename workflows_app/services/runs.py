@@ -110,10 +110,9 @@ def run_retry(*, run_id: UUID, stream_id: UUID | None = None) -> RunRef:
 
 
 def _insert(config: WorkflowConfig, stage: StageSpec, steps: tuple[StepSpec, ...], **fields: Any) -> WorkflowRun:
-    tenant = current_tenant()
     run = WorkflowRun(
-        organization_id=tenant.organization_id,
-        user_id=tenant.user_id,
+        organization_id=current_organization_id(),
+        user_id=current_tenant().user_id,
         config=config,
         workspace_key=config.workspace_id,
         stage=stage.key,

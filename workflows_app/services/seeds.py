@@ -5,11 +5,26 @@ from pathlib import Path
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from workflows_app.contracts import Json
 from workflows_app.models import ConfigStatus, WorkflowConfig, Workspace
 
 _FOLDER = Path(__file__).resolve().parents[1] / "configs"
+# What the shipped files call their workflows and stages, for the catalogue: `document_parse` translates it.
+NAMES = (
+    _("Article"),
+    _("Write from a brief"),
+    _("Write from an idea"),
+    _("Rewrite a given text"),
+    _("Review and polish"),
+    _("Prompt"),
+    _("Draft a prompt"),
+    _("Compare and improve"),
+    _("General"),
+    _("Answer"),
+    _("Finalize"),
+)
 _WORKSPACES = (
     ("article", "Article", "文章", True),
     ("prompt", "Prompt", "提示词", True),

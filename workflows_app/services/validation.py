@@ -1,7 +1,7 @@
 """Is a workflow document right? All findings at once, each with a JSON pointer."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -85,18 +85,29 @@ def _located(error: ValidationError) -> ConfigError:
     path = error.absolute_path
     if error.validator == "required" and isinstance(error.instance, dict):
         # The validator reports each missing member apart, without naming it in a field of its own.
-        missing = next(name for name in error.validator_value if error.message.startswith(repr(name)))
+        required: list[str] = error.validator_value  # type: ignore[assignment]
+        missing = next(name for name in required if error.message.startswith(repr(name)))
         return ConfigError(pointer_of(*path, missing), _("This is missing."))
     return ConfigError(pointer_of(*path), schema_message(error))
 
 
 def schema_message(error: ValidationError) -> str:
-    """Return a sentence for a person; the validator's own, which may quote the whole document, is cut."""
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
-        return _("Unknown: %(names)s.") % {"names": ", ".join(unknown)[:200]}
-    if error.validator == "type":
-        return _("This must be of type %(type)s.") % {"type": error.validator_value}
+    """Return a sentence for a person; the validator's own is in English and may quote the whole document."""
+    expected: Any = error.validator_value
+    match error.validator:
+        case "additionalProperties" if isinstance(error.instance, dict) and isinstance(error.schema, Mapping):
+            unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
+            return _("Unknown: %(names)s.") % {"names": ", ".join(unknown)[:200]}
+        case "type":
+            return _("This must be of type %(type)s.") % {"type": expected}
+        case "enum":
+            return _("This must be one of: %(values)s.") % {"values": ", ".join(map(str, expected))}
+        case "minItems" | "minLength" | "minProperties" | "minimum":
+            return _("The least allowed here is %(limit)s.") % {"limit": expected}
+        case "maxItems" | "maxLength" | "maxProperties" | "maximum":
+            return _("The most allowed here is %(limit)s.") % {"limit": expected}
+        case "pattern":
+            return _("This does not have the required form: %(pattern)s") % {"pattern": expected}
     return error.message[:200]
 
 

@@ -78,7 +78,7 @@ def check_invariants(account: Account, run_id: UUID) -> RunDetail:
         steps, events = run_steps(run_id), run_events(run_id)
         holds = list(Hold.objects.filter(organization_id=account.organization_id).values_list("status", flat=True))
         wallet = wallet_summary(account.organization_id)
-        stream = LiveStream.objects.get(pk=run.stream_id)
+        stream = stream_of(run)
     assert [step.key for step in steps if step.status == "completed"] == STEPS
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert [event.prev_event_id for event in events] == [None, *(event.id for event in events[:-1])]
@@ -88,6 +88,11 @@ def check_invariants(account: Account, run_id: UUID) -> RunDetail:
     assert Decimal(10) - wallet.balance == run.cost_usd > 0
     assert streamed(stream, "optimize") == run.context["text"]
     return run
+
+
+def stream_of(run: RunDetail) -> LiveStream:
+    assert run.stream_id
+    return LiveStream.objects.get(pk=run.stream_id)
 
 
 def streamed(stream: LiveStream, step: str) -> str:
@@ -134,9 +139,7 @@ def test_killed_in_the_middle_of_a_stream_the_run_finishes_elsewhere(stack: Stac
     assert calls(tenant_with_money) == ["completed", "completed", "worker_killed"]
     with acting(tenant_with_money.tenant):
         assert [step.status for step in run_steps(run_id) if step.key == "generate"] == ["lost", "completed"]
-        types = [
-            event["type"] for event in LiveStream.objects.get(pk=detail(tenant_with_money, run_id).stream_id).events
-        ]
+        types = [event["type"] for event in stream_of(run_get(run_id)).events]
     assert types.count("restart") == 1
 
 

@@ -73,7 +73,7 @@ def row(tenant: Tenant, run_id: UUID) -> WorkflowRun:
 
 def reap(tenant: Tenant) -> int:
     with operator_context("test"), transaction.atomic():
-        WorkflowRun.objects.exclude(organization_id=tenant.organization_id).update(announced_at=Now())
+        WorkflowRun.objects.exclude(organization__pk__in=[tenant.organization_id]).update(announced_at=Now())
         return runs_reap()
 
 

@@ -26,7 +26,7 @@ from workflows_app.services.configs import (
     problems_of,
     stage_after,
 )
-from workflows_app.services.seeds import SeedChanged, document_load, seed
+from workflows_app.services.seeds import NAMES, SeedChanged, document_load, seed, seed_documents
 
 pytestmark = pytest.mark.django_db
 
@@ -77,6 +77,18 @@ def test_workspaces_are_named_in_the_active_language(tenant: Tenant) -> None:
             assert workspace_list()[0].name == "Article"
 
 
+def test_shipped_names_come_in_the_active_language(tenant: Tenant) -> None:
+    with acting(tenant), override("zh-hans"):
+        config = config_for("article")
+    assert (config.name, config.stages["E"].name) == ("文章", "定稿")
+
+
+def test_every_shipped_name_is_in_the_catalogue() -> None:
+    for shipped in seed_documents():
+        names = {shipped["name"], *(stage["name"] for stage in shipped["stages"].values())}
+        assert names <= set(NAMES)
+
+
 def test_an_organizations_own_default_comes_before_the_shared_one(tenant: Tenant) -> None:
     with acting(tenant):
         draft = config_draft_create(workspace_key="article", document=spec())
@@ -94,7 +106,7 @@ def test_publishing_takes_the_default_from_the_one_before(tenant: Tenant) -> Non
         config_publish(
             config_id=config_draft_create(workspace_key="article", document=spec("4.0.0")).pk, make_default=False
         )
-        own = WorkflowConfig.objects.filter(organization_id=tenant.organization_id, is_default=True)
+        own = configs_readable().filter(organization__isnull=False, is_default=True)
         assert [config.version for config in own] == ["3.0.0"]
 
 
@@ -216,7 +228,7 @@ def test_a_newer_shipped_workflow_becomes_the_default(tenant: Tenant) -> None:
 
 
 def published(tenant: Tenant, **fields: Any) -> WorkflowConfig:
-    values = {
+    values: dict[str, Any] = {
         "organization_id": tenant.organization_id,
         "workspace_id": "general",
         "version": "1.0.0",

@@ -65,7 +65,8 @@ class GatewayAttemptInline(admin.TabularInline):  # type: ignore[type-arg]
     extra = 0
     can_delete = False
     fields = ["number", "provider", "status", "http_status", "error", "upstream_request_id", "started_at", "latency_ms"]
-    readonly_fields = fields
+    readonly_fields = ["number", "provider", "status", "http_status", "error", "upstream_request_id"]
+    readonly_fields += ["started_at", "latency_ms"]
     ordering = ["number"]
 
     def has_add_permission(self, request: Any, obj: Any = None) -> bool:

@@ -9,8 +9,8 @@ from accounts_app.signals import seed_requested
 from accounts_app.tenancy.context import Tenant, bound
 from billing_app.signals import hold_expired
 from gateway_app.models import CallStatus, GatewayCall
-from gateway_app.services.calls import call_bury
 from gateway_app.services.catalogue import catalogue_refresh
+from gateway_app.services.recovery import call_bury
 
 
 @receiver(seed_requested)

@@ -1,7 +1,7 @@
 """Celery tasks: thin."""
 
 from accounts_app.services.jobs import system_task
-from gateway_app.services.calls import calls_sweep
+from gateway_app.services.recovery import calls_sweep
 
 
 @system_task("calls_sweep")

@@ -13,7 +13,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from gateway_app.models import AttemptStatus
-from gateway_app.services import calls
+from gateway_app.services import attempts, leases
 from gateway_app.services.answers import SseReader, UpstreamError
 from gateway_app.services.clients import async_client, sync_client
 from gateway_app.services.failures import UPSTREAM_ERRORS, CallFailed, failure_of, retry_delay
@@ -92,8 +92,8 @@ def _try(call: Call) -> Generator[str, None, None]:
                         for event in reader.feed(data):
                             if text := call.answer.add(event):
                                 yield text
-                        if calls.lease_is_short(call):
-                            calls.lease_keep(call)
+                        if leases.lease_is_short(call):
+                            leases.lease_keep(call)
                         watch.expect(_patience(call, reader))
                 except UPSTREAM_ERRORS as error:
                     raise (TimeoutError("No token came in time.") if watch.is_late else error) from error
@@ -119,8 +119,8 @@ async def _atry(call: Call) -> AsyncGenerator[str, None]:
                 for event in reader.feed(data):
                     if text := call.answer.add(event):
                         yield text
-                if calls.lease_is_short(call):
-                    await sync_to_async(calls.lease_keep, thread_sensitive=False)(call)
+                if leases.lease_is_short(call):
+                    await sync_to_async(leases.lease_keep, thread_sensitive=False)(call)
         _note_end(call)
     except (GeneratorExit, asyncio.CancelledError):
         attempt.end(_left_status(call), error=_LEFT)
@@ -171,6 +171,6 @@ def _after(error: BaseException, call: Call) -> float | None:
 
 def _next_try(call: Call) -> None:
     try:
-        calls.attempt_retry(call)
+        attempts.attempt_retry(call)
     finally:
         connection_release()

@@ -1,11 +1,13 @@
 """Rows and requests for tests that call a model."""
 
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
+
+from django.utils import timezone
 
 from accounts_app.tenancy.context import operator_atomic
 from billing_app.services.prices import price_set
-from django.utils import timezone
 from gateway_app.contracts import ChatRequest
 from gateway_app.models import ModelEntry, Provider
 
@@ -61,16 +63,16 @@ def scripted_catalogue(url: str) -> None:
         scripted_model(provider, f"scripted--{switch}" if switch else "scripted")
 
 
-def chat_request(text: str = "I want an article about green tea", **fields: object) -> ChatRequest:
+def chat_request(text: str = "I want an article about green tea", **fields: Any) -> ChatRequest:
     """Return a request with a new operation key."""
     messages = ({"role": "user", "content": text},)
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "messages": messages,
         "operation_key": f"test:{uuid4()}",
         "model": "scripted",
         **fields,
     }
-    return ChatRequest(**values)  # type: ignore[arg-type]
+    return ChatRequest(**values)
 
 
 def cost(input_tokens: int, output_tokens: int) -> Decimal:

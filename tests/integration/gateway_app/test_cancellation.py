@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from billing_app.contracts import ZERO
 from gateway_app.contracts import ChatRequest
 from gateway_app.services.chat import achat_stream
 from gateway_app.services.clients import async_clients_close
@@ -80,4 +81,4 @@ def test_a_stream_never_read_is_settled(payer: UUID, upstream: ScriptedUpstream)
 
     asyncio.run(work())
     now = assert_settled(payer)
-    assert (now.call.ending, now.captured, upstream.served) == ("client_gone", 0, [])
+    assert (now.call.ending, now.captured, upstream.served) == ("client_gone", ZERO, [])

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from accounts_app.tenancy.context import operator_atomic
-from billing_app.contracts import TokenBuckets
+from billing_app.contracts import ZERO, TokenBuckets
 from gateway_app.contracts import ChatRequest
 from gateway_app.exceptions import (
     EmptyAnswer,
@@ -92,7 +92,7 @@ def test_caller_who_leaves_before_the_first_delta_pays_nothing(payer: UUID, upst
     with chat_stream(chat_request()):
         pass
     now = assert_settled(payer)
-    assert (now.call.ending, now.captured, upstream.served) == ("client_gone", 0, [])
+    assert (now.call.ending, now.captured, upstream.served) == ("client_gone", ZERO, [])
 
 
 @both_roads
@@ -111,7 +111,7 @@ def test_silence_before_the_first_token_costs_nothing(payer: UUID, upstream: Scr
     outcome = road(chat_request(model="scripted--hang"))
     now, served = assert_settled(payer), _one(upstream)
     assert isinstance(outcome.error, UpstreamTimeout)
-    assert (now.call.ending, now.captured, served.outcome) == ("timeout", 0, "client_gone")
+    assert (now.call.ending, now.captured, served.outcome) == ("timeout", ZERO, "client_gone")
     assert len(now.attempts) == 1  # a slow answer is not asked for twice
 
 
@@ -141,7 +141,7 @@ def test_empty_answer_costs_nothing(payer: UUID, upstream: ScriptedUpstream, roa
     outcome = road(chat_request(model="scripted--zero"))
     now, served = assert_settled(payer), _one(upstream)
     assert isinstance(outcome.error, EmptyAnswer)
-    assert (now.call.ending, now.captured, now.call.cost_usd) == ("zero_output", 0, cost(served.prompt_tokens, 0))
+    assert (now.call.ending, now.captured, now.call.cost_usd) == ("zero_output", ZERO, cost(served.prompt_tokens, 0))
 
 
 @both_roads
@@ -150,7 +150,7 @@ def test_refused_request_costs_nothing_and_is_not_repeated(payer: UUID, upstream
     now = assert_settled(payer)
     assert isinstance(outcome.error, UpstreamRefused)
     assert "Scripted 400" in outcome.error.message
-    assert (now.call.ending, now.captured, len(now.attempts)) == ("refused", 0, 1)
+    assert (now.call.ending, now.captured, len(now.attempts)) == ("refused", ZERO, 1)
     assert now.call.error_code == "upstream_refused"
     assert _one(upstream).status == 400
 
@@ -161,7 +161,7 @@ def test_upstream_that_is_down_costs_nothing(payer: UUID, upstream: ScriptedUpst
         outcome = road(chat_request())
     now = assert_settled(payer)
     assert isinstance(outcome.error, ModelUnavailable)
-    assert (now.call.ending, now.captured, len(now.attempts)) == ("refused", 0, 4)
+    assert (now.call.ending, now.captured, len(now.attempts)) == ("refused", ZERO, 4)
 
 
 @both_roads

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from pytest_django import Settings
 
 from accounts_app.exceptions import Conflict, InvalidInput, PermissionRefused, TenantRequired
 from accounts_app.tenancy.context import NOBODY, bound, operator_atomic, tenant_context
+from billing_app.contracts import ZERO
 from billing_app.exceptions import InsufficientFunds
 from gateway_app.models import ModelEntry
 from gateway_app.services.chat import chat, chat_stream
@@ -62,7 +64,7 @@ def test_more_used_than_held_is_paid_in_full_when_there_is_money(
     upstream.behave(Behaviour(usage={"prompt_tokens": 1_000_000, "completion_tokens": 10}))
     road(chat_request(max_tokens=10))
     now = assert_settled(payer)
-    assert (now.captured, now.call.shortfall_usd) == (cost(1_000_000, 10), 0)
+    assert (now.captured, now.call.shortfall_usd) == (cost(1_000_000, 10), ZERO)
 
 
 def test_more_used_than_the_wallet_has_is_a_recorded_shortfall(committed_db: None, upstream: ScriptedUpstream) -> None:
@@ -115,7 +117,7 @@ def test_a_step_that_refuses_after_the_hold_gives_it_back(
     with pytest.raises(Conflict, match="Not today"):
         chat(chat_request())
     now = assert_settled(payer)
-    assert (now.call.ending, now.captured, upstream.served) == ("refused", 0, [])
+    assert (now.call.ending, now.captured, upstream.served) == ("refused", ZERO, [])
 
 
 def test_nobody_and_viewers_make_no_calls(payer: UUID, upstream: ScriptedUpstream) -> None:
@@ -128,7 +130,7 @@ def test_nobody_and_viewers_make_no_calls(payer: UUID, upstream: ScriptedUpstrea
 
 @pytest.mark.parametrize("fields", [{"messages": ()}, {"operation_key": ""}, {"max_tokens": 0}])
 def test_a_request_that_makes_no_sense_is_refused(
-    payer: UUID, upstream: ScriptedUpstream, fields: dict[str, object]
+    payer: UUID, upstream: ScriptedUpstream, fields: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidInput):
         chat(chat_request(**fields))

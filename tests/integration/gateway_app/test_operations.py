@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 
 from accounts_app.tenancy.context import tenant_context
+from billing_app.contracts import ZERO
 from gateway_app.exceptions import CallInProgress, CallTakenOver, OperationConflict
-from gateway_app.services.calls import call_abandon
 from gateway_app.services.chat import chat, chat_stream
+from gateway_app.services.recovery import call_abandon
 from tests.factories.billing import organization_with
 from tests.factories.gateway import chat_request
 from tests.support.gateway import Outcome, Road, assert_settled, books, by_loop, by_thread
@@ -86,7 +87,7 @@ def test_a_call_settled_by_another_is_not_settled_again(payer: UUID, upstream: S
         with pytest.raises(CallTakenOver):
             list(stream)
     now = assert_settled(payer)
-    assert (now.call.ending, now.captured) == ("worker_killed", 0)
+    assert (now.call.ending, now.captured) == ("worker_killed", ZERO)
     assert call_abandon(now.call) is False
 
 

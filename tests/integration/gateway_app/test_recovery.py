@@ -11,12 +11,13 @@ import pytest
 from django.utils import timezone
 
 from accounts_app.tenancy.context import operator_atomic, operator_context
+from billing_app.contracts import ZERO
 from billing_app.models import Hold
 from billing_app.services.holds import holds_expire
 from gateway_app.exceptions import CallInProgress
 from gateway_app.models import GatewayCall
-from gateway_app.services.calls import calls_sweep
 from gateway_app.services.chat import chat, chat_stream
+from gateway_app.services.recovery import calls_sweep
 from gateway_app.tasks import sweep_calls
 from tests.factories.gateway import chat_request
 from tests.support.gateway import assert_settled, books
@@ -71,7 +72,7 @@ def test_the_sweep_settles_a_killed_call_when_its_lease_has_ended(
         GatewayCall.objects.filter(organization_id=payer).update(lease_until=timezone.now() - timedelta(seconds=1))
     assert sweep_calls() >= 1
     now = assert_settled(payer)
-    assert (now.call.ending, now.captured, now.call.error_code) == ("worker_killed", 0, "worker_killed")
+    assert (now.call.ending, now.captured, now.call.error_code) == ("worker_killed", ZERO, "worker_killed")
 
 
 def test_a_hold_that_expires_settles_its_killed_call(
@@ -83,7 +84,7 @@ def test_a_hold_that_expires_settles_its_killed_call(
     with operator_context("test"):
         assert holds_expire() >= 1
     now = assert_settled(payer)
-    assert (now.call.ending, now.captured, now.holds[0].status) == ("worker_killed", 0, "expired")
+    assert (now.call.ending, now.captured, now.holds[0].status) == ("worker_killed", ZERO, "expired")
 
 
 def test_a_living_process_keeps_its_call_even_past_its_lease(payer: UUID, upstream: ScriptedUpstream) -> None:

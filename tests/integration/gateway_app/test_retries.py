@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from pytest_django import Settings
 
+from billing_app.contracts import ZERO
 from gateway_app.exceptions import ModelUnavailable
 from tests.factories.gateway import chat_request
 from tests.support.gateway import Road, assert_settled, by_loop, by_thread
@@ -63,7 +64,7 @@ def test_a_provider_that_keeps_failing_is_given_up(
     outcome = road(chat_request(model="scripted--500"))
     now = assert_settled(payer)
     assert isinstance(outcome.error, ModelUnavailable)
-    assert (now.call.ending, now.captured, len(now.attempts), len(upstream.served)) == ("refused", 0, 2, 2)
+    assert (now.call.ending, now.captured, len(now.attempts), len(upstream.served)) == ("refused", ZERO, 2, 2)
 
 
 @both_roads

@@ -108,4 +108,4 @@ def test_pricing_a_known_model_switches_it_on() -> None:
         ModelEntry.objects.filter(pk=entry.pk).update(is_active=False)
         model_price(model_key=entry.key, input_usd=Decimal(2), output_usd=Decimal(3), source="a list")
         entry.refresh_from_db()
-        assert (entry.is_active, price_current(model_key=entry.key).output) == (True, 3)
+        assert (entry.is_active, price_current(model_key=entry.key).output) == (True, Decimal(3))

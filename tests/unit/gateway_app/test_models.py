@@ -1,6 +1,8 @@
 """What the database itself refuses."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,8 +16,8 @@ from tests.factories.billing import organization_with
 pytestmark = pytest.mark.django_db
 
 
-def _call(organization_id: UUID, **fields: object) -> GatewayCall:
-    values: dict[str, object] = {
+def _call(organization_id: UUID, **fields: Any) -> GatewayCall:
+    values: dict[str, Any] = {
         "organization_id": organization_id,
         "operation_key": uuid4().hex,
         "model": "m",
@@ -56,7 +58,7 @@ def test_a_settled_call_has_an_ending_and_a_dispatched_one_has_none() -> None:
             {"settled_at": now},
             {"status": "lost"},
         ):
-            _refused("call_settled_has_ending", lambda fields=fields: _call(organization_id, **fields))
+            _refused("call_settled_has_ending", partial(_call, organization_id, **fields))
 
 
 def test_a_call_is_never_charged_more_than_it_cost() -> None:
@@ -70,7 +72,7 @@ def test_attempts_are_numbered_once_and_have_a_known_status() -> None:
     with tenant_atomic(organization_id):
         call = _call(organization_id)
 
-        def attempt(**fields: object) -> GatewayAttempt:
+        def attempt(**fields: Any) -> GatewayAttempt:
             values = {"organization_id": organization_id, "call": call, "number": 1, "started_at": timezone.now()}
             return GatewayAttempt.objects.create(**values | fields)
 
@@ -82,7 +84,7 @@ def test_attempts_are_numbered_once_and_have_a_known_status() -> None:
 def test_the_catalogue_knows_its_kinds_and_one_default() -> None:
     provider = Provider.objects.create(key="p", name="p")
 
-    def model(**fields: object) -> ModelEntry:
+    def model(**fields: Any) -> ModelEntry:
         values = {"key": uuid4().hex, "name": "m", "provider": provider, "upstream_name": "m"}
         return ModelEntry.objects.create(**values | fields)
 

@@ -15,7 +15,7 @@ from accounts_app.services.audit import audit_record
 from accounts_app.tenancy.context import current_organization_id, current_tenant
 from prompts_app.exceptions import SharedPromptReadOnly
 from prompts_app.models import Language, Prompt, PromptCategory, PromptVersion, VersionStatus
-from prompts_app.selectors import next_number, own_or_shared, prompt_get, version_get, version_of
+from prompts_app.selectors import next_number, own_or_shared, prompt_get, specs_from, version_get, version_of
 from prompts_app.services.content import KEY, content_hash, messages_clean, parameters_clean, variables_clean
 from prompts_app.services.publishing import refuse_broken
 from prompts_app.services.templating import specs_for
@@ -27,11 +27,13 @@ _EDITABLE = ("name", "description", "category", "workspace_key")
 class VersionDraft:
     """The content of a version that is to be made; everything in it is checked before it is stored.
 
-    ``variables`` None declares those that the messages use, each as required and not trusted.
+    ``variables`` None declares those that the messages use, each as required and not trusted; ``declare_used`` adds
+    such to those that are given.
     """
 
     messages: list[dict[str, Any]]
     variables: list[dict[str, Any]] | None = None
+    declare_used: bool = False
     language: str = Language.ANY
     model: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -44,10 +46,12 @@ class VersionDraft:
         if self.language not in Language.values:
             raise InvalidInput.for_field("language", _("There is no such language."))
         messages = messages_clean(self.messages)
-        used = [spec.as_json() for spec in specs_for(messages, ())]
+        variables = variables_clean(self.variables or [])
+        if self.declare_used or self.variables is None:
+            variables = [spec.as_json() for spec in specs_for(messages, specs_from(variables))]
         content = {
             "messages": messages,
-            "variables": variables_clean(used if self.variables is None else self.variables),
+            "variables": variables,
             "language": self.language,
             "model": self.model,
             "parameters": parameters_clean(self.parameters),

@@ -1,10 +1,12 @@
 """Brings back what got lost: messages that never came, workers that went away, runs that kill their workers."""
 
 import logging
+from collections.abc import Callable
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import DurationField, ExpressionWrapper, F, Q, Value
+from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet, Value
 from django.db.models.functions import Least, Now, Power
 from django.utils.translation import gettext as _
 from django.utils.translation import override
@@ -14,17 +16,19 @@ from accounts_app.tenancy.context import tenant_context
 from workflows_app.models import RunStatus, StepRun, StepStatus, WorkflowRun
 from workflows_app.services.claims import claimable, lease_length
 from workflows_app.services.dispatch import message_send
-from workflows_app.services.steps import step_failed
+from workflows_app.services.steps import next_step, step_failed
 
 logger = logging.getLogger(__name__)
 
 # A message that waits in a long queue is not lost: each silence is given twice the time of the one before.
 _MAX_PATIENCE = 40
+# A step that waits for a provider which says nothing cannot ask whether it should stop. Its late result is fenced.
+_CANCEL_PATIENCE = timedelta(seconds=3)
 
 
 def runs_reap(*, limit: int = 200) -> int:
-    """Give up poison runs and send again what no worker has; in an operator context. Returns the messages sent."""
-    _poison_give_up(limit)
+    """End what will not end by itself, send again what no worker has; in an operator context. Returns how many."""
+    _end_by_force(limit)
     sent = 0
     for run in _due(limit):
         if not message_send(run.id, run.organization_id, run.user_id):
@@ -53,29 +57,30 @@ def _not_sent(run: WorkflowRun) -> None:
     WorkflowRun.objects.filter(pk=run.pk, lease_until=run.lease_until, token=run.token).update(dispatched_at=None)
 
 
+def _end_by_force(limit: int) -> None:
+    """End what will not end by itself: runs that no worker survives, and cancelled ones whose step does not listen."""
+    poison = Q(lease_until__lt=Now(), crash_attempts__gte=settings.WORKFLOW_MAX_CRASHES)
+    deaf = Q(cancel_requested_at__lt=Now() - _CANCEL_PATIENCE)
+    _each_ended(WorkflowRun.objects.filter(poison, status=RunStatus.RUNNING), _give_up, limit)
+    _each_ended(WorkflowRun.objects.filter(deaf, status=RunStatus.RUNNING), next_step, limit)
+
+
 @transaction.atomic
-def _poison_give_up(limit: int) -> None:
-    poison = WorkflowRun.objects.filter(
-        status=RunStatus.RUNNING, lease_until__lt=Now(), crash_attempts__gte=settings.WORKFLOW_MAX_CRASHES
-    )
-    for run in poison.order_by("created_at").select_for_update(skip_locked=True)[:limit]:
-        logger.error("workflow.poison_run", extra={"run_id": str(run.pk), "crash_attempts": run.crash_attempts})
+def _each_ended(runs: QuerySet[WorkflowRun], end: Callable[[WorkflowRun], object], limit: int) -> None:
+    for run in runs.order_by("created_at").select_for_update(skip_locked=True)[:limit]:
+        logger.warning("workflow.ended_by_force", extra={"run_id": str(run.pk), "crash_attempts": run.crash_attempts})
         try:
             # A savepoint each, so that one that cannot be ended does not hold up the others.
             with transaction.atomic(), bind_trace(run.trace_id), override(run.language or None):
-                _give_up(run)
+                # Whoever may come back is fenced.
+                run.token += 1
+                with tenant_context(run.organization_id, run.user_id):
+                    end(run)
+                WorkflowRun.objects.filter(pk=run.pk).update(lease_until=None, dispatched_at=None, crash_attempts=0)
         except Exception:
-            logger.exception("workflow.give_up_failed", extra={"run_id": str(run.pk)})
+            logger.exception("workflow.end_failed", extra={"run_id": str(run.pk)})
 
 
 def _give_up(run: WorkflowRun) -> None:
-    error = {
-        "code": "worker_lost",
-        "message": _("Worker after worker went away at this step; it was given up."),
-    }
-    # Whoever may come back from the dead is fenced.
-    run.token += 1
-    step_run = StepRun.objects.get(run=run, status=StepStatus.RUNNING)
-    with tenant_context(run.organization_id, run.user_id):
-        step_failed(run, step_run, error)
-    WorkflowRun.objects.filter(pk=run.pk).update(lease_until=None, dispatched_at=None, crash_attempts=0)
+    error = {"code": "worker_lost", "message": _("Worker after worker went away at this step; it was given up.")}
+    step_failed(run, StepRun.objects.get(run=run, status=StepStatus.RUNNING), error)

@@ -29,7 +29,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def apply_tenant(self) -> None:
         """Write the bound tenant into the open transaction; it ends with it."""
-        with super().create_cursor() as cursor:
+        with self.wrap_database_errors, super().create_cursor() as cursor:
             cursor.execute(_APPLY, context.tenant_or_nobody().settings())
 
     def create_cursor(self, name: str | None = None):  # type: ignore[no-untyped-def]

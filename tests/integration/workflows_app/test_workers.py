@@ -245,6 +245,16 @@ def test_a_cancelled_run_closes_its_model_call_within_a_second_or_two(stack: Sta
     assert calls(tenant_with_money) == ["client_gone"]
 
 
+def test_a_run_is_cancelled_even_while_its_provider_says_nothing(stack: Stack, tenant_with_money: Account) -> None:
+    stack.spawn_beat()
+    stack.upstream.behave(Behaviour(hang="first"))
+    run_id = start(tenant_with_money)
+    wait_until(lambda: stack.upstream.served)
+    with acting(tenant_with_money.tenant):
+        run_cancel(run_id=run_id)
+    assert finished(tenant_with_money, run_id).status == "cancelled"
+
+
 def token(run_id: UUID) -> int:
     with operator_atomic("test"):
         return WorkflowRun.objects.values_list("token", flat=True).get(pk=run_id)

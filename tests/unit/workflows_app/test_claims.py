@@ -272,6 +272,21 @@ def test_a_step_that_takes_every_worker_down_is_given_up(tenant: Tenant, setting
     assert claim_of(tenant, run_id).step.key == "first"
 
 
+def test_a_cancelled_run_whose_step_does_not_listen_is_ended(tenant: Tenant) -> None:
+    run_id = run_id_of(tenant, "first", stream_id=UUID(int=1))
+    deaf = claim_of(tenant, run_id)
+    with acting(tenant):
+        run_cancel(run_id=run_id)
+    reap(tenant)
+    assert get(tenant, run_id).status == "running"
+    put(tenant, run_id, cancel_requested_at=Now() - timedelta(seconds=4))
+    reap(tenant)
+    assert get(tenant, run_id).status == "cancelled"
+    with acting(tenant), pytest.raises(LeaseLost):
+        record_completed(deaf, DONE)
+    assert claim_of(tenant, run_id).step_run is None
+
+
 def test_one_poison_run_whose_end_cannot_be_recorded_does_not_hold_up_the_others(
     tenant: Tenant, settings: Settings
 ) -> None:

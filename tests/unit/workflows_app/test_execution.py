@@ -6,15 +6,18 @@ import uuid
 from datetime import timedelta
 from uuid import UUID
 
+import psycopg
 import pytest
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import get_language, override
 
-from accounts_app.exceptions import DependencyDown
+from accounts_app.exceptions import DependencyDown, InvalidInput
 from accounts_app.services.trace import bind_trace, current_trace_id
 from accounts_app.tenancy.context import Tenant, bound, operator_atomic
+from gateway_app.exceptions import CallInProgress
 from tests.factories.workflows import acting, handlers, owner, started
+from tests.support.services import APP, database_url
 from workflows_app.contracts import RunDetail, StepContext, StepResult
 from workflows_app.exceptions import RunActive, RunStateConflict, StepFailed, StepStopped
 from workflows_app.models import WorkflowRun
@@ -423,3 +426,59 @@ def test_no_transaction_is_open_while_a_step_runs() -> None:
     with handlers(look=look):
         advanced(tenant, started(tenant, "look").id)
     assert seen == [False]
+
+
+def test_a_result_survives_that_the_database_drops_its_connections() -> None:
+    calls: list[int] = []
+
+    def cut(ctx: StepContext) -> StepResult:
+        calls.append(1)
+        with psycopg.connect(database_url("postgres", "postgres"), autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [APP])
+        return StepResult()
+
+    tenant = owner()
+    with handlers(cut=cut, first=note):
+        detail = advanced(tenant, started(tenant, "cut", "first").id)
+    assert (calls, detail.status) == ([1], "completed")
+
+
+def test_an_interrupted_service_is_a_failure_that_may_pass() -> None:
+    calls: list[int] = []
+
+    def interrupted(ctx: StepContext) -> StepResult:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ConnectionResetError
+        return StepResult()
+
+    tenant = owner()
+    with handlers(interrupted=interrupted):
+        assert advanced(tenant, started(tenant, "interrupted").id).status == "completed"
+    assert calls == [1, 1]
+
+
+def test_an_earlier_call_that_still_runs_is_waited_for() -> None:
+    calls: list[int] = []
+
+    def busy(ctx: StepContext) -> StepResult:
+        calls.append(ctx.attempt)
+        if len(calls) < 3:
+            raise CallInProgress
+        return StepResult()
+
+    tenant = owner()
+    with handlers(busy=busy):
+        assert advanced(tenant, started(tenant, "busy").id).status == "completed"
+    assert calls == [1, 1, 1]
+
+
+def test_details_of_an_error_are_kept() -> None:
+    def wrong(ctx: StepContext) -> StepResult:
+        raise InvalidInput.for_field("params.tone", "Too loud.")
+
+    tenant = owner()
+    with handlers(wrong=wrong):
+        detail = advanced(tenant, started(tenant, "wrong").id)
+    assert detail.error is not None
+    assert detail.error["details"] == [{"field": "params.tone", "message": "Too loud."}]

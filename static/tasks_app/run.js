@@ -20,6 +20,7 @@ class RunView {
     this.status = root.querySelector("[data-run-status]");
     this.list = root.querySelector("[data-run-steps]");
     this.output = root.querySelector("[data-run-output]");
+    this.findings = root.querySelector("[data-run-findings]");
     this.said = this.words.textWaiting;
     const stream = this.words.stream;
     seen.set(stream, (seen.get(stream) ?? 0) + 1);
@@ -90,10 +91,26 @@ class RunView {
     const entry = this.#steps.get(step);
     if (!entry) return;
     const facts = [];
-    if (Array.isArray(output?.findings)) facts.push(`${output.findings.length} ${this.words.textFindings}`);
-    if (tokens) facts.push(`${tokens} ${this.words.textTokens}`);
+    if (Array.isArray(output?.findings)) {
+      facts.push(this.words.textFindings.replace("{count}", output.findings.length));
+      if (output.target !== "brief") this.#list(output.findings);
+    }
+    if (tokens) facts.push(this.words.textTokens.replace("{count}", tokens));
     if (Number(cost)) facts.push(`$${Number(cost).toFixed(6)}`);
     entry.item.textContent = facts.length ? `${entry.name} (${facts.join(", ")})` : entry.name;
+  }
+
+  #list(findings) {
+    const items = findings.map(({ code, message, line, col }) => {
+      const item = document.createElement("li");
+      const tag = document.createElement("span");
+      tag.className = "tag";
+      tag.textContent = code;
+      const place = line ? ` (${this.words.textPlace.replace("{line}", line).replace("{column}", col)})` : "";
+      item.append(tag, ` ${message}${place}`);
+      return item;
+    });
+    this.findings.replaceChildren(...items);
   }
 
   // However many deltas come, the text is rendered once a frame.
@@ -148,8 +165,10 @@ function attach(scope) {
   }
 }
 
+// After a jump to #task-… the browser takes the focus away once it has loaded the page: so after that.
 function focusTask() {
   const card = document.querySelector(".task-card--focus");
+  if (document.activeElement !== document.body) return;
   card?.scrollIntoView({ block: "nearest" });
   card?.querySelector("[data-advance]")?.focus({ preventScroll: true });
 }
@@ -161,4 +180,6 @@ document.addEventListener("htmx:beforeCleanupElement", (event) => {
 });
 // Script modules run after the page is read; htmx may have announced it before.
 attach(document);
-focusTask();
+const whenLoaded = () => setTimeout(focusTask);
+if (document.readyState === "complete") whenLoaded();
+else window.addEventListener("load", whenLoaded);

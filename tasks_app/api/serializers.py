@@ -51,7 +51,7 @@ class TaskOutput(serializers.ModelSerializer[Task]):
 class TaskDetailOutput(TaskOutput):
     text = serializers.CharField()
     previous_text = serializers.SerializerMethodField()
-    findings = serializers.SerializerMethodField()
+    findings = serializers.ListField(child=serializers.DictField())
 
     class Meta(TaskOutput.Meta):
         fields = [
@@ -68,9 +68,6 @@ class TaskDetailOutput(TaskOutput):
 
     def get_previous_text(self, task: Task) -> str:
         return str(task.metadata.get("previous_text") or "")
-
-    def get_findings(self, task: Task) -> list[dict[str, Any]]:
-        return list(task.metadata.get("findings") or [])
 
 
 class TaskEventOutput(serializers.ModelSerializer[TaskEvent]):

@@ -1,4 +1,5 @@
 from decimal import Decimal
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -110,6 +111,11 @@ class Task(TenantModel):
     def text(self) -> str:
         """The text as it stands: the last run's, or the one that was given, or ''."""
         return str(self.metadata.get("text") or "")
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What the last review of the text found, also when a rewriting has answered it since."""
+        return list(self.metadata.get("last_review") or self.metadata.get("findings") or [])
 
     @property
     def total_tokens(self) -> int:

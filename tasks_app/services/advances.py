@@ -26,7 +26,9 @@ from workflows_app.services.runs import run_cancel, run_retry, run_start
 
 FAILED_RUN = "failed_run"
 # Parts of a task's metadata that are its own affair.
-NOT_OF_A_RUN = frozenset({"archived_from", "running", "first_stage", "previous_text", FAILED_RUN, UNTITLED})
+NOT_OF_A_RUN = frozenset(
+    {"archived_from", "running", "first_stage", "previous_text", "last_review", FAILED_RUN, UNTITLED}
+)
 
 
 @dataclass(frozen=True)

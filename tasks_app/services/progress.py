@@ -25,7 +25,7 @@ def on_step_finished(*, run: RunDetail, step: StepDetail, result: StepResult, **
     task = _locked(run)
     if task is None:
         return
-    _remember_text(task, result)
+    _remember(task, result)
     _bind_prompt(task, result.set)
     event_append(
         task=task,
@@ -126,23 +126,22 @@ def _locked(run: RunDetail) -> Task | None:
     return own.filter(active_run_id=run.id).first()
 
 
-def _remember_text(task: Task, result: StepResult) -> None:
-    """Keep the text before and after this step aside: only a completed run makes them the task's own."""
-    if "text" not in result.set:
-        return
+def _remember(task: Task, result: StepResult) -> None:
+    """Keep texts and findings of this step aside: only a completed run makes them the task's own."""
     running = task.metadata.get("running", {})
-    before = running.get("text") or task.text
-    running["text"] = result.set["text"]
-    if before and before != result.set["text"]:
-        running["previous_text"] = before
+    if "text" in result.set:
+        before = running.get("text") or task.text
+        running["text"] = result.set["text"]
+        if before and before != result.set["text"]:
+            running["previous_text"] = before
+    if result.output.get("target", "brief") != "brief" and "findings" in result.output:
+        running["last_review"] = result.output["findings"]
     task.metadata["running"] = running
 
 
 def _kept(task: Task, context: dict[str, Any], running: dict[str, Any]) -> dict[str, Any]:
     kept = {**task.metadata, **{key: value for key, value in context.items() if key not in _NOT_KEPT}}
-    if "previous_text" in running:
-        kept["previous_text"] = running["previous_text"]
-    return kept
+    return kept | {name: running[name] for name in ("previous_text", "last_review") if name in running}
 
 
 def _move_on(task: Task, run: RunDetail, action: str) -> None:

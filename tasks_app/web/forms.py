@@ -8,7 +8,12 @@ from workflows_app.selectors import workspace_list
 class TaskFilterForm(forms.Form):
     """The dashboard's filters; what cannot be understood filters nothing."""
 
-    q = forms.CharField(label=_("Words of the title"), required=False, max_length=100)
+    q = forms.CharField(
+        label=_("Words of the title"),
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Words of the title")}),
+    )
     status = forms.ChoiceField(label=_("Status"), required=False, choices=[("", _("Any status")), *TaskStatus.choices])
     workspace = forms.ChoiceField(
         label=_("Workspace"),

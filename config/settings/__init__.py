@@ -1,8 +1,8 @@
 """Django settings, split by topic. Every variable is listed in ``.env.example``."""
 
+from config.settings.api import *  # noqa: F403
 from config.settings.apps import *  # noqa: F403
 from config.settings.auth import *  # noqa: F403
-from config.settings.api import *  # noqa: F403
 from config.settings.billing import *  # noqa: F403
 from config.settings.core import *  # noqa: F403
 from config.settings.database import *  # noqa: F403

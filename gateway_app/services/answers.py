@@ -78,6 +78,12 @@ class Answer:
         """Take one chunk and return the text that it adds; raises UpstreamError for an error told mid-stream."""
         if event.get("error"):
             raise UpstreamError(_message(event["error"]))
+        try:
+            return self._add(event)
+        except (AttributeError, TypeError) as error:
+            raise UpstreamError("The provider sent an event of an unknown shape.") from error
+
+    def _add(self, event: dict[str, Any]) -> str:
         self.usage = event.get("usage") or self.usage
         added = ""
         for choice in event.get("choices") or ():

@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from gateway_app.contracts import ChatRequest, ChatResult, Ending
 from gateway_app.exceptions import EmptyAnswer
 from gateway_app.services import pipeline, transport
-from gateway_app.services.failures import CallFailed
+from gateway_app.services.failures import CallError
 from gateway_app.services.pipeline import Call
 
 
@@ -52,7 +52,7 @@ class _Stream:
 
     def _failed(self, error: Exception) -> Ending:
         """How a call ends that raised: as the provider's failure says, else as refused (our own mistake)."""
-        if isinstance(error, CallFailed):
+        if isinstance(error, CallError):
             self._call.error_code = error.failure.error.code
             return error.failure.ending
         self._call.error_code = "internal_error"
@@ -104,7 +104,7 @@ class ChatStream(_Stream):
             ending = self._whole()
         except Exception as error:
             ending = self._failed(error)
-            if not isinstance(error, CallFailed):
+            if not isinstance(error, CallError):
                 raise
             raise error.failure.error from error
         finally:
@@ -159,7 +159,7 @@ class AsyncChatStream(_Stream):
             ending = self._whole()
         except Exception as error:
             ending = self._failed(error)
-            if not isinstance(error, CallFailed):
+            if not isinstance(error, CallError):
                 raise
             raise error.failure.error from error
         finally:

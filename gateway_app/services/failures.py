@@ -33,7 +33,7 @@ class Failure:
     retry_after: float = 0
 
 
-class CallFailed(Exception):  # noqa: N818 - a fact, told to our own frames only
+class CallError(Exception):
     """The call is over; ``failure`` says how."""
 
     def __init__(self, failure: Failure) -> None:

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -28,6 +27,9 @@ from gateway_app.services.answers import Answer
 from gateway_app.services.routes import Route
 
 logger = logging.getLogger(__name__)
+
+# Seconds between the tries to settle. Each broken connection of the pool may cost one.
+SETTLE_PAUSES = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 @dataclass
@@ -76,8 +78,6 @@ class Call:
     latency_ms: int = 0
     # Set by Hold when the operation was done before, by Record at the end.
     result: ChatResult | None = None
-    # What plugged-in steps hand to each other.
-    extras: dict[str, Any] = field(default_factory=dict)
 
     _lease_ends: float = 0
 
@@ -105,8 +105,11 @@ class Step:
     """One step. The defaults do nothing, so that a step overrides only what it needs."""
 
     def before(self, call: Call) -> None:
-        """Prepare ``call`` or refuse it by raising. Runs in the tenant's context, in no transaction: open one for
-        database work, and none while waiting for a network. When ``call.result`` is set, the provider is not asked."""
+        """Prepare ``call`` (its request may be replaced by another) or refuse it by raising.
+
+        Runs in the tenant's context, in no transaction: open one for database work, and none while waiting for a
+        network. When a step sets ``call.result``, that is the answer, and no provider is asked.
+        """
 
     def after(self, call: Call, ending: Ending) -> None:
         """Book ``call``, which ended so. Runs for all steps in one transaction, once, also when the caller has left;
@@ -146,8 +149,21 @@ def begin(call: Call) -> None:
 def settle(call: Call, ending: Ending) -> ChatResult:
     """Run every step's ``after`` in one transaction and return the result; all of it happens, or nothing.
 
-    Raises CallTakenOver when the call was settled by somebody else meanwhile.
+    A database that was restarted meanwhile is asked again for a few seconds: the answer has been given, and its
+    money is held. Raises CallTakenOver when the call was settled by somebody else, OperationalError at last.
     """
+    for pause in (*SETTLE_PAUSES, None):
+        try:
+            return _settle(call, ending)
+        except (OperationalError, InterfaceError):
+            logger.warning("call.settle_failed", extra={"call_id": str(call.id)}, exc_info=True)
+            if pause is None:
+                raise
+            time.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+def _settle(call: Call, ending: Ending) -> ChatResult:
     try:
         with bound(call.tenant), transaction.atomic(durable=True):
             for step in steps():

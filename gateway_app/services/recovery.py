@@ -1,6 +1,7 @@
 """Calls whose process was killed: told from living ones, settled once, not charged."""
 
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,8 @@ from gateway_app.services import liveness
 
 # Calls that one sweep looks at.
 SWEEP = 1000
+# How long past its lease a call of a living process is still taken to run.
+GRACE = timedelta(minutes=2)
 
 
 def call_abandon(row: GatewayCall) -> bool:
@@ -72,7 +75,9 @@ def is_abandoned(row: GatewayCall) -> bool:
     """Whether nobody is working on a dispatched call any more."""
     if liveness.is_surely_gone(row.owner):
         return True
-    return row.lease_until < timezone.now() and not liveness.is_surely_alive(row.owner)
+    late = timezone.now() - row.lease_until
+    # A living process may be kept by its own reader; but one whose settlement failed lives on too.
+    return late > (GRACE if liveness.is_surely_alive(row.owner) else timedelta(0))
 
 
 def row_settle(call_id: UUID, ending: Ending, fields: dict[str, Any]) -> bool:

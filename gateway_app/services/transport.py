@@ -1,6 +1,6 @@
 """The road to the provider: one call, its tries, its deltas; once for threads, once for event loops.
 
-Both yield text and leave what they saw in ``call.answer`` and ``call.attempts``. They raise CallFailed, and close the
+Both yield text and leave what they saw in ``call.answer`` and ``call.attempts``. They raise CallError, and close the
 provider's connection at once when the caller leaves (GeneratorExit, CancelledError).
 """
 
@@ -16,7 +16,7 @@ from gateway_app.models import AttemptStatus
 from gateway_app.services import attempts, leases
 from gateway_app.services.answers import SseReader, UpstreamError
 from gateway_app.services.clients import async_client, sync_client
-from gateway_app.services.failures import UPSTREAM_ERRORS, CallFailed, failure_of, retry_delay
+from gateway_app.services.failures import UPSTREAM_ERRORS, CallError, failure_of, retry_delay
 from gateway_app.services.pipeline import Call, connection_release
 from gateway_app.services.watchdog import watchdog
 
@@ -156,7 +156,7 @@ def _left_status(call: Call) -> AttemptStatus:
 
 
 def _after(error: BaseException, call: Call) -> float | None:
-    """Return the seconds until the next try, None when the answer is whole all the same; raises CallFailed."""
+    """Return the seconds until the next try, None when the answer is whole all the same; raises CallError."""
     attempt = call.attempts[-1]
     if call.answer.finish_reason:
         attempt.end(AttemptStatus.ANSWERED, error=str(error))
@@ -165,7 +165,7 @@ def _after(error: BaseException, call: Call) -> float | None:
     attempt.end(AttemptStatus.FAILED, http_status=failure.http_status, error=failure.detail)
     delay = retry_delay(call, failure)
     if delay is None:
-        raise CallFailed(failure) from error
+        raise CallError(failure) from error
     return delay
 
 

@@ -288,6 +288,9 @@ class _Call:
         for number, piece in enumerate([*self.pieces, None]):
             if number == self.behaviour.cut_after:
                 return self._break("cut")
+            if number == self.behaviour.error_after:
+                await self._event({"error": {"message": "Scripted error.", "type": "server_error", "code": None}})
+                return self._break("cut")
             if self.behaviour.hang == "stream" and number == self.behaviour.hang_after:
                 await self._pause(3_600_000)
             if piece is not None:
@@ -297,7 +300,9 @@ class _Call:
         for index, call in enumerate(self.behaviour.tool_calls):
             await self._chunk({"tool_calls": [{"index": index, **call}]})
             self.served.completion_tokens += 5
-        await self._chunk({}, finish=self.finish)
+        await self._chunk({}, finish=None if self.finish == "none" else self.finish)
+        if self.behaviour.cut_before_usage:
+            return self._break("cut")
         if self.served.body.get("stream_options", {}).get("include_usage") and not self.behaviour.omit_usage:
             await self._event(self._frame("chat.completion.chunk", choices=[], **self._usage()))
         await self._send(_chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n")

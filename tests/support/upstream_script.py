@@ -18,7 +18,9 @@ class Behaviour:
     """How one call is answered. Counts are tokens, times ms.
 
     ``text`` None means the default article. ``status`` other than 200 answers an error (``retry_after`` in seconds).
-    ``reset`` drops the connection before any byte. ``cut_after`` drops it after that many tokens. ``hang`` is
+    ``reset`` drops the connection before any byte. ``cut_after`` drops it after that many tokens,
+    ``cut_before_usage`` after the last one and the finish reason. ``error_after`` tells an error inside the stream.
+    A ``finish_reason`` "none" is left out. ``hang`` is
     "first" (no byte is ever sent) or "stream" (silence after ``hang_after`` tokens). ``usage`` replaces fields of the
     reported usage, e.g. ``{"prompt_tokens_details": {"cached_tokens": 5}}``. ``tool_calls`` are sent instead of text.
     ``match`` limits a queued behaviour to requests whose messages contain it.
@@ -32,6 +34,8 @@ class Behaviour:
     delay: float = 0
     reset: bool = False
     cut_after: int | None = None
+    cut_before_usage: bool = False
+    error_after: int | None = None
     hang: str = ""
     hang_after: int = 3
     omit_usage: bool = False

@@ -165,6 +165,30 @@ def test_upstream_that_is_down_costs_nothing(payer: UUID, upstream: ScriptedUpst
 
 
 @both_roads
+@pytest.mark.parametrize("behaviour", [Behaviour(error_after=3), Behaviour(finish_reason="none")])
+def test_an_error_in_the_stream_or_no_finish_is_a_cut(
+    payer: UUID, upstream: ScriptedUpstream, road: Road, behaviour: Behaviour
+) -> None:
+    upstream.behave(behaviour)
+    outcome = road(chat_request())
+    now = assert_settled(payer)
+    assert isinstance(outcome.error, UpstreamCut)
+    assert now.call.ending == "upstream_cut"
+    assert len(now.attempts) == 1
+
+
+@both_roads
+def test_an_answer_cut_after_its_last_token_is_whole(payer: UUID, upstream: ScriptedUpstream, road: Road) -> None:
+    upstream.behave(Behaviour(cut_before_usage=True))
+    request = chat_request()
+    outcome = road(request)
+    now = assert_settled(payer)
+    assert outcome.result
+    assert outcome.result.ending == "no_usage"
+    _charged_as(now, _estimated(request, outcome))
+
+
+@both_roads
 def test_tool_calls_are_an_answer(payer: UUID, upstream: ScriptedUpstream, road: Road) -> None:
     outcome = road(chat_request(model="scripted--tools"))
     assert_settled(payer)

@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from django.db import connection, transaction
 from pytest_django import Settings
@@ -22,6 +26,7 @@ from tests.factories.billing import organization_with
 from tests.factories.gateway import chat_request, cost, scripted_model
 from tests.support.gateway import Road, assert_settled, books, by_loop, by_thread
 from tests.support.gateway_steps import FailOnce, Watch
+from tests.support.services import APP, database_url
 from tests.support.upstream import Behaviour, ScriptedUpstream
 
 both_roads = pytest.mark.parametrize("road", [by_thread, by_loop])
@@ -148,6 +153,35 @@ def test_reasoning_models_get_their_own_parameters(payer: UUID, upstream: Script
     body = upstream.wait_idle()[0].body
     assert (body["max_completion_tokens"], body["reasoning_effort"]) == (99, "low")
     assert {"max_tokens", "temperature"}.isdisjoint(body)
+
+
+def test_settings_of_a_request_reach_the_provider(payer: UUID, upstream: ScriptedUpstream) -> None:
+    with chat_stream(chat_request(temperature=0.5, response_format={"type": "json_object"})) as stream:
+        with pytest.raises(RuntimeError, match="after its last delta"):
+            _ = stream.result
+        list(stream)
+    body = upstream.wait_idle()[0].body
+    assert (body["temperature"], body["response_format"]) == (0.5, {"type": "json_object"})
+    assert body["stream_options"] == {"include_usage": True}
+
+
+@both_roads
+def test_a_database_that_restarts_while_the_model_writes_loses_nothing(
+    payer: UUID, upstream: ScriptedUpstream, road: Road
+) -> None:
+    request = chat_request(model="scripted--slow=5")
+    with ThreadPoolExecutor(1) as beside:
+        calling = beside.submit(copy_context().run, road, request)
+        while not any(served.completion_tokens for served in upstream.served):
+            time.sleep(0.002)
+        # What every connection sees of a restart.
+        with psycopg.connect(database_url("postgres", "postgres"), autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [APP])
+        outcome = calling.result()
+    connection.close()
+    assert outcome.result
+    now = assert_settled(payer)
+    assert (now.call.ending, now.captured) == ("completed", outcome.result.charged_usd)
 
 
 def test_without_the_database_no_call_is_made(

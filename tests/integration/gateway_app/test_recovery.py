@@ -9,7 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.utils import timezone
+from pytest_django import Settings
 
+from accounts_app.exceptions import Conflict
 from accounts_app.tenancy.context import operator_atomic, operator_context
 from billing_app.contracts import ZERO
 from billing_app.models import Hold
@@ -99,3 +101,18 @@ def test_a_living_process_keeps_its_call_even_past_its_lease(payer: UUID, upstre
             chat(request)
         list(stream)
     assert assert_settled(payer).call.ending == "completed"
+
+
+def test_a_living_process_that_could_not_settle_keeps_no_money_for_long(
+    payer: UUID, upstream: ScriptedUpstream, settings: Settings
+) -> None:
+    steps = settings.GATEWAY_STEPS
+    settings.GATEWAY_STEPS = [*steps, "tests.support.gateway_steps.FailOnce"]
+    request = chat_request()
+    with pytest.raises(Conflict, match="books are closed"):
+        chat(request)
+    settings.GATEWAY_STEPS = steps
+    with operator_atomic("test"):
+        GatewayCall.objects.filter(organization_id=payer).update(lease_until=timezone.now() - timedelta(minutes=3))
+    assert not chat(request).replayed
+    assert [call.ending for call in assert_settled(payer).calls] == ["worker_killed", "completed"]

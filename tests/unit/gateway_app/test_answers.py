@@ -93,6 +93,12 @@ def test_reasoning_is_delivered_as_reasoning() -> None:
     assert answer.delivered(()) == TokenBuckets(reasoning=2)
 
 
+@pytest.mark.parametrize("event", [{"choices": 5}, {"choices": ["x"]}, {"choices": [{"delta": "x"}]}])
+def test_an_event_of_an_unknown_shape_is_an_upstream_error(event: Event) -> None:
+    with pytest.raises(UpstreamError):
+        Answer().add(event)
+
+
 @pytest.mark.parametrize("error", [{"message": "overloaded"}, "overloaded"])
 def test_an_error_in_the_stream_is_raised(error: object) -> None:
     with pytest.raises(UpstreamError, match="overloaded"):

@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from prompts_app.selectors import prompts_visible, versions_of
 from prompts_app.services.prompts import VersionDraft, prompt_create, version_create
 from prompts_app.services.templating import variables_used
 from workflows_app.contracts import StepContext, StepResult
@@ -55,6 +56,11 @@ def save_version(ctx: StepContext) -> StepResult:
 
 
 def _saved(ctx: StepContext, draft: VersionDraft) -> tuple[str, str, int]:
+    # A worker may have died after it saved and before that was recorded.
+    saved = prompts_visible().filter(versions__provenance__step=ctx.idempotency_key).first()
+    if saved is not None:
+        before = versions_of(saved).get(provenance__step=ctx.idempotency_key)
+        return str(saved.pk), str(before.pk), before.number
     existing = id_of(ctx, "prompt_id")
     if existing is not None:
         version = version_create(prompt_id=existing, draft=draft)

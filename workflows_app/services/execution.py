@@ -26,7 +26,7 @@ from workflows_app.services.attempts import (
 )
 from workflows_app.services.claims import Claim, run_claim
 from workflows_app.services.leases import LEASES, Lease
-from workflows_app.services.live import LiveRun
+from workflows_app.services.live import LiveRun, live_run
 from workflows_app.services.records import (
     record_announced,
     record_cancelled,
@@ -50,7 +50,7 @@ def run_advance(*, run_id: UUID) -> None:
         return
     with bind_trace(claim.run.trace_id), override(claim.run.language or None), LEASES.hold(claim) as lease:
         try:
-            with LiveRun(claim.run) as live:
+            with live_run(claim.run) as live:
                 _carry_on(claim, lease, live)
         except LeaseLost:
             logger.warning("workflow.lease_lost", extra={"run_id": str(run_id), "token": claim.token})

@@ -1,13 +1,17 @@
 """A run's live events, published after the transaction that made them true."""
 
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
+from accounts_app.exceptions import NotFound
+from gateway_app.exceptions import StreamClosed
 from gateway_app.services.streams import StreamPublisher
 from workflows_app.contracts import Json, Publisher
 from workflows_app.models import StepRun, WorkflowRun
 from workflows_app.services.claims import Claim
+
+logger = logging.getLogger(__name__)
 
 
 class Silence:
@@ -26,21 +30,53 @@ class Silence:
         """There is no stream."""
 
 
+class Stream:
+    """A run's stream. One that somebody has ended meanwhile hears nothing more; the run goes on."""
+
+    def __init__(self, publisher: StreamPublisher) -> None:
+        self._publisher = publisher
+
+    def publish(self, event_type: str, data: Json) -> None:
+        """Send one event."""
+        with suppress(StreamClosed):
+            self._publisher.publish(event_type, data)
+
+    def delta(self, step: str, text: str) -> None:
+        """Send a piece of a step's text."""
+        with suppress(StreamClosed):
+            self._publisher.delta(step, text)
+
+    def restart(self, step: str) -> None:
+        """Say that a step begins again."""
+        with suppress(StreamClosed):
+            self._publisher.restart(step)
+
+    def close(self, outcome: Json | None = None) -> None:
+        """End the stream."""
+        self._publisher.close(outcome)
+
+
+@contextmanager
+def live_run(run: WorkflowRun) -> Iterator["LiveRun"]:
+    """Open the run's stream for the block. Leaving sends what is pending; the stream stays open."""
+    if run.stream_id is None:
+        yield LiveRun(Silence())
+        return
+    try:
+        stream = StreamPublisher(run.stream_id)
+    except NotFound:
+        logger.warning("workflow.stream_missing", extra={"run_id": str(run.pk), "stream_id": str(run.stream_id)})
+        yield LiveRun(Silence())
+        return
+    with stream:
+        yield LiveRun(Stream(stream))
+
+
 class LiveRun:
-    """Tells a run's stream what happens. Leaving the block sends what is pending; the stream stays open."""
+    """Tells a run's stream what happens."""
 
-    def __init__(self, run: WorkflowRun) -> None:
-        self._stream = StreamPublisher(run.stream_id) if run.stream_id else None
-        self.publisher: Publisher = self._stream or Silence()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._stream is not None:
-            self._stream.__exit__(kind, error, trace)
+    def __init__(self, publisher: Publisher) -> None:
+        self.publisher = publisher
 
     def taken_up(self, claim: Claim, last_completed: Callable[[], StepRun | None]) -> None:
         """Say what a reader must know when a worker takes the run up, for the first time or after another's death."""

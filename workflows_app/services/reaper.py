@@ -61,8 +61,9 @@ def _end_by_force(limit: int) -> None:
     """End what will not end by itself: runs that no worker survives, and cancelled ones whose step does not listen."""
     poison = Q(lease_until__lt=Now(), crash_attempts__gte=settings.WORKFLOW_MAX_CRASHES)
     deaf = Q(cancel_requested_at__lt=Now() - _CANCEL_PATIENCE)
-    _each_ended(WorkflowRun.objects.filter(poison, status=RunStatus.RUNNING), _give_up, limit)
-    _each_ended(WorkflowRun.objects.filter(deaf, status=RunStatus.RUNNING), next_step, limit)
+    running = WorkflowRun.objects.filter(announced_at__isnull=True, status=RunStatus.RUNNING)
+    _each_ended(running.filter(poison), _give_up, limit)
+    _each_ended(running.filter(deaf), next_step, limit)
 
 
 @transaction.atomic

@@ -16,13 +16,17 @@ from accounts_app.exceptions import DependencyDown, InvalidInput
 from accounts_app.services.trace import bind_trace, current_trace_id
 from accounts_app.tenancy.context import Tenant, bound, operator_atomic
 from gateway_app.exceptions import CallInProgress
+from gateway_app.models import LiveStream
+from gateway_app.services.streams import StreamPublisher, stream_open
 from tests.factories.workflows import acting, handlers, owner, started
 from tests.support.services import APP, database_url
 from workflows_app.contracts import RunDetail, StepContext, StepResult
 from workflows_app.exceptions import RunActive, RunStateConflict, StepFailed, StepStopped
 from workflows_app.models import WorkflowRun
 from workflows_app.selectors import run_events, run_get, run_steps
+from workflows_app.services.claims import run_claim
 from workflows_app.services.execution import DRAINING, run_advance
+from workflows_app.services.records import record_completed
 from workflows_app.services.runs import run_cancel, run_retry
 from workflows_app.signals import run_finished, step_finished
 
@@ -398,8 +402,6 @@ def test_an_expired_lease_is_taken_over_and_the_old_attempt_counted_as_lost() ->
 
 
 def _die_in_the_first_step(tenant: Tenant, run_id: UUID) -> None:
-    from workflows_app.services.claims import run_claim
-
     with bound(tenant):
         assert run_claim(run_id) is not None
     with operator_atomic("test"):
@@ -482,3 +484,81 @@ def test_details_of_an_error_are_kept() -> None:
         detail = advanced(tenant, started(tenant, "wrong").id)
     assert detail.error is not None
     assert detail.error["details"] == [{"field": "params.tone", "message": "Too loud."}]
+
+
+def test_a_run_whose_stream_was_ended_by_somebody_is_told_no_more_but_goes_on() -> None:
+    tenant = owner()
+    with acting(tenant):
+        stream_id = stream_open(kind="run", subject_id=uuid.uuid4())
+    with bound(tenant):
+        StreamPublisher(stream_id).close()
+    with handlers(first=note):
+        run = started(tenant, "first", stream_id=stream_id)
+        assert advanced(tenant, run.id).status == "completed"
+    with acting(tenant):
+        assert WorkflowRun.objects.get(pk=run.id).announced_at is not None
+
+
+def test_a_run_with_an_unknown_stream_goes_on_unheard() -> None:
+    tenant = owner()
+    with handlers(first=note):
+        run = started(tenant, "first", stream_id=uuid.uuid4())
+        assert advanced(tenant, run.id).status == "completed"
+
+
+def test_the_stream_tells_the_run_from_its_start_to_its_end() -> None:
+    tenant = owner()
+    failures = iter([DependencyDown(), None])
+
+    def say(ctx: StepContext) -> StepResult:
+        ctx.publisher.delta(ctx.step_key, "hel")
+        error = next(failures)
+        if error is not None:
+            raise error
+        ctx.publisher.delta(ctx.step_key, "lo")
+        return StepResult(output={"model": "m", "tokens": 2, "cost_usd": "0.1"})
+
+    with acting(tenant):
+        stream_id = stream_open(kind="run", subject_id=uuid.uuid4())
+    with handlers(say=say, refuse=refuse):
+        run = started(tenant, "say", "refuse", stream_id=stream_id)
+        advanced(tenant, run.id)
+    with acting(tenant):
+        stream = LiveStream.objects.get(pk=stream_id)
+    told = [(event["type"], event["data"].get("step", "")) for event in stream.events]
+    assert told == [
+        ("run.started", ""),
+        ("step.started", "say"),
+        ("delta", "say"),
+        ("step.retried", "say"),
+        ("restart", "say"),
+        ("step.started", "say"),
+        ("delta", "say"),
+        ("step.completed", "say"),
+        ("step.started", "refuse"),
+        ("step.failed", "refuse"),
+        ("run.failed", ""),
+        ("end", ""),
+    ]
+    overview, completed, failed = (stream.events[index]["data"] for index in (0, 7, 10))
+    assert [step["key"] for step in overview["steps"]] == ["say", "refuse"]
+    assert (completed["model"], completed["tokens"], completed["cost_usd"]) == ("m", 2, "0.1")
+    assert failed["error"] == {"code": "step_failed", "message": "No."}
+
+
+def test_after_a_take_over_readers_learn_what_the_dead_worker_may_not_have_said() -> None:
+    tenant = owner()
+    with acting(tenant):
+        stream_id = stream_open(kind="run", subject_id=uuid.uuid4())
+    with handlers(first=note, second=note):
+        run = started(tenant, "first", "second", stream_id=stream_id)
+        with acting(tenant):
+            claim = run_claim(run.id)
+            assert claim is not None
+            record_completed(claim, StepResult())
+        with operator_atomic("test"):
+            WorkflowRun.objects.filter(pk=run.id).update(lease_until=timezone.now() - timedelta(seconds=1))
+        advanced(tenant, run.id)
+    with acting(tenant):
+        told = [event["type"] for event in LiveStream.objects.get(pk=stream_id).events]
+    assert told[:3] == ["step.completed", "restart", "step.started"]

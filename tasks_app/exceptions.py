@@ -12,35 +12,35 @@ class UnknownStage(InvalidInput):
     """The task's workflow has no stage of this name."""
 
     code = "unknown_stage"
-    default_message = _("The task's workflow has no such stage.")  # type: ignore[assignment]
+    default_message = _("The task's workflow has no such stage.")
 
 
 class UnknownAction(InvalidInput):
     """The action is none of the six."""
 
     code = "unknown_action"
-    default_message = _("There is no such action.")  # type: ignore[assignment]
+    default_message = _("There is no such action.")
 
 
 class InvalidParams(InvalidInput):
     """``params`` is not a JSON object, or holds what cannot be stored."""
 
     code = "invalid_params"
-    default_message = _("The parameters must be a JSON object.")  # type: ignore[assignment]
+    default_message = _("The parameters must be a JSON object.")
 
 
 class UnknownWorkspace(InvalidInput):
     """There is no such workspace, or it is switched off."""
 
     code = "unknown_workspace"
-    default_message = _("There is no such workspace, or it is switched off.")  # type: ignore[assignment]
+    default_message = _("There is no such workspace, or it is switched off.")
 
 
 class StageNotAllowed(Conflict):
     """The stage works on a text, and the task has none yet."""
 
     code = "stage_not_allowed"
-    default_message = _("This stage works on a text, and the task has none yet.")  # type: ignore[assignment]
+    default_message = _("This stage works on a text, and the task has none yet.")
 
     @classmethod
     def for_stage(cls) -> "StageNotAllowed":
@@ -52,14 +52,14 @@ class TaskClosed(Conflict):
     """The task is completed or archived."""
 
     code = "task_closed"
-    default_message = _("The task is completed or archived.")  # type: ignore[assignment]
+    default_message = _("The task is completed or archived.")
 
 
 class RunInProgress(Conflict):
     """Another advance of the same task is running."""
 
     code = "run_in_progress"
-    default_message = _("This task is running already.")  # type: ignore[assignment]
+    default_message = _("This task is running already.")
 
     @classmethod
     def of(cls, run_id: UUID) -> "RunInProgress":
@@ -71,14 +71,14 @@ class NothingRunning(Conflict):
     """There is no run to cancel."""
 
     code = "nothing_running"
-    default_message = _("Nothing is running in this task.")  # type: ignore[assignment]
+    default_message = _("Nothing is running in this task.")
 
 
 class KeyReused(Conflict):
     """The Idempotency-Key came before, with another request."""
 
     code = "idempotency_key_reused"
-    default_message = _("This Idempotency-Key was used for another request.")  # type: ignore[assignment]
+    default_message = _("This Idempotency-Key was used for another request.")
 
 
 class RunNotCompletedError(DeepSpaceError):
@@ -86,7 +86,7 @@ class RunNotCompletedError(DeepSpaceError):
 
     code = "run_failed"
     status = 502
-    default_message = _("The run failed. The task stands where it stood; the step can be repeated.")  # type: ignore[assignment]
+    default_message = _("The run failed. The task stands where it stood; the step can be repeated.")
 
 
 _STATUS_OF_RUN_ERRORS = {

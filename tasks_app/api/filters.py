@@ -5,7 +5,7 @@ from tasks_app.models import Task, TaskStatus
 from workflows_app.selectors import workspace_list
 
 
-class TaskFilter(django_filters.FilterSet):
+class TaskFilter(django_filters.FilterSet):  # type: ignore[misc]
     """``status``, ``workspace`` and ``q`` (words of the title)."""
 
     status = django_filters.ChoiceFilter(choices=TaskStatus.choices)

@@ -99,7 +99,11 @@ class TaskEventOutput(serializers.ModelSerializer[TaskEvent]):
         read_only_fields = fields
 
     def get_version_id(self, event: TaskEvent) -> str | None:
-        return event.output.get("version_id")
+        return _text(event.output.get("version_id"))
 
     def get_prompt_run_id(self, event: TaskEvent) -> str | None:
-        return event.output.get("prompt_run_id")
+        return _text(event.output.get("prompt_run_id"))
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value else None

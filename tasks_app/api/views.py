@@ -48,7 +48,7 @@ TASK_FILTERS = [
 
 
 class EventPagination(KeysetPagination):
-    ordering = ("seq",)
+    ordering = ("seq",)  # type: ignore[assignment]
 
 
 class TasksView(APIView):

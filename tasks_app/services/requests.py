@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from accounts_app.tenancy.context import current_tenant
+from accounts_app.tenancy.context import current_organization_id, current_tenant
 from tasks_app.exceptions import KeyReused
 from tasks_app.models import TaskRequest
 
@@ -16,13 +16,13 @@ def request_claim(*, scope: str, key: str, body: dict[str, Any]) -> TaskRequest 
     """
     if not key:
         return None
-    tenant = current_tenant()
+    organization_id = current_organization_id()
     fingerprint = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     mine = TaskRequest(
-        organization_id=tenant.organization_id, user_id=tenant.user_id, key=f"{scope}:{key}", fingerprint=fingerprint
+        organization_id=organization_id, user_id=current_tenant().user_id, key=f"{scope}:{key}", fingerprint=fingerprint
     )
     TaskRequest.objects.bulk_create([mine], ignore_conflicts=True)
-    claim = TaskRequest.objects.get(organization_id=tenant.organization_id, key=mine.key)
+    claim = TaskRequest.objects.get(organization_id=organization_id, key=mine.key)
     if claim.fingerprint != fingerprint:
         raise KeyReused
     return claim

@@ -125,11 +125,10 @@ def _config_of(workspace_key: str) -> ConfigRef:
 
 
 def _task_of(input_text: str, route: Route, *, stage: str) -> Task:
-    tenant = current_tenant()
     task = Task(
         id=uuid.uuid4(),
-        organization_id=tenant.organization_id,
-        user_id=tenant.user_id,
+        organization_id=current_organization_id(),
+        user_id=current_tenant().user_id,
         workspace_key=route.workspace_key,
         title=route.title,
         input_text=input_text,

@@ -95,7 +95,7 @@ def stage_marks(task: Task, config: ConfigRef | None) -> Iterator[StageMark]:
 def _way(config: ConfigRef, start: str) -> list[str]:
     way: list[str] = []
     stage: str | None = start
-    while stage in config.stages and stage not in way:
+    while stage is not None and stage in config.stages and stage not in way:
         way.append(stage)
         stage = config.stages[stage].next
     return way

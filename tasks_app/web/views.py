@@ -121,6 +121,7 @@ class DownloadView(OrganizationMixin):
             raise NotFound(_("This task has no text yet."))
         name = slugify(task.title, allow_unicode=True)[:60] or "text"
         response = HttpResponse(task.text, content_type="text/markdown; charset=utf-8")
-        response.headers["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=f"{name}.md")
+        disposition = content_disposition_header(as_attachment=True, filename=f"{name}.md")
+        response.headers["Content-Disposition"] = disposition or "attachment"
         add_never_cache_headers(response)
         return response

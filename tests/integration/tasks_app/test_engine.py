@@ -218,7 +218,7 @@ def test_money_that_runs_out_in_the_run_fails_it_cleanly(upstream: ScriptedUpstr
     task = advanced(poor, made(poor), "A")
     assert task.last_error is not None
     assert task.last_error["code"] == "insufficient_funds"
-    assert (task.status, task.current_stage, task.cost_usd) == ("active", "A", 0)
+    assert (task.status, task.current_stage, task.cost_usd) == ("active", "A", Decimal(0))
     assert upstream.served == []
 
 

@@ -54,7 +54,7 @@ def test_generate_starts_the_whole_stage_and_answers_at_once(api: Client, ada: P
     with ada.at_work():
         run = run_get(UUID(body["runId"]))
         stored = Task.objects.get(pk=task.id)
-        event = TaskEvent.objects.get(pk=stored.last_event_id)
+        event = TaskEvent.objects.latest("seq")
     assert [step.action for step in run.steps] == ["save_brief", "topic_select", "generate", "review", "optimize"]
     assert str(run.stream_id) == body["streamId"] == str(stored.active_stream_id)
     assert str(stored.active_run_id) == body["runId"]
@@ -193,7 +193,7 @@ def test_finish_without_a_text_completes_at_once(api: Client, ada: Person, task:
     assert response.json() == {"ok": True, "runId": None, "streamId": None, "nextStage": None}
     with ada.at_work():
         stored = Task.objects.get(pk=task.id)
-        assert (stored.status, stored.events.order_by("-seq").first().event_key) == ("completed", "finish")
+        assert (stored.status, stored.events.latest("seq").event_key) == ("completed", "finish")
 
 
 def test_finish_with_a_text_runs_the_final_stage(api: Client, ada: Person) -> None:
@@ -212,7 +212,7 @@ def test_cancel_ends_the_run_and_leaves_the_task(api: Client, ada: Person, task:
     assert (response.status_code, response.json()) == (202, {"ok": True, "runId": run_id})
     with ada.at_work():
         stored = Task.objects.get(pk=task.id)
-        last = stored.events.get(pk=stored.last_event_id)
+        last = stored.events.latest("seq")
     assert (stored.status, stored.current_stage, stored.active_run_id) == ("active", "A", None)
     assert last.event_key == "cancelled"
     assert advance(api, task.id, {"stage": "A", "action": "generate"}).status_code == 202

@@ -103,6 +103,7 @@ class Visitor:
         """Save a picture in the folder that ``DEEPSPACE_SHOTS`` names, if it does."""
         if folder := os.environ.get("DEEPSPACE_SHOTS"):
             Path(folder).mkdir(parents=True, exist_ok=True)
+            page.evaluate("window.scrollTo(0, 0)")
             page.screenshot(path=Path(folder) / f"{name}-{self.look}.png", full_page=True)
 
     def _console(self, message: ConsoleMessage) -> None:

@@ -27,7 +27,6 @@ class Stack:
         self.home = Path(tempfile.mkdtemp(prefix="deepspace-stack-"))
         self.port = free_port()
         self.processes: list[Process] = []
-        self._own: list[Process] = []
 
     @property
     def url(self) -> str:
@@ -54,32 +53,29 @@ class Stack:
         }
 
     def start(self) -> None:
-        """Start everything and wait until it answers."""
-        self.model_worker = self.spawn_worker("model")
-        self.work_worker = self.spawn_worker("work")
-        self.web = self.spawn_web()
+        """Start everything that does not run, and wait until it answers."""
+        if not _runs(getattr(self, "model_worker", None)):
+            self.model_worker = self.spawn_worker("model")
+        if not _runs(getattr(self, "work_worker", None)):
+            self.work_worker = self.spawn_worker("work")
+        if not _runs(getattr(self, "web", None)):
+            self.web = self.spawn_web()
         wait_ready(self.model_worker)
         wait_ready(self.work_worker)
-        self._own = [self.web, self.model_worker, self.work_worker]
 
     def restart_web(self) -> None:
         """Start the web server again, where it was."""
         self.web.stop()
-        self._own.remove(self.web)
         self.web = self.spawn_web()
-        self._own.append(self.web)
 
     def mend(self) -> None:
         """Stop what a test started besides, and start again what it killed."""
+        own = (self.web, self.model_worker, self.work_worker)
         for process in self.processes:
-            if process not in self._own:
+            if process not in own:
                 process.stop()
-        if not all(process.is_alive for process in self._own):
-            for process in self._own:
-                process.stop()
-            self.processes.clear()
-            self.start()
-        self.processes = list(self._own)
+        self.processes = [process for process in own if process.is_alive]
+        self.start()
 
     def stop(self) -> None:
         """Stop every process that was ever started here."""
@@ -117,6 +113,10 @@ class Stack:
         """Start the scheduler."""
         schedule = ["--schedule", str(self.home / "beat-schedule"), "--pidfile", ""]
         return self.spawn("beat", ["-m", "celery", "-A", "config", "beat", *schedule], environment)
+
+
+def _runs(process: Process | None) -> bool:
+    return process is not None and process.is_alive
 
 
 def wait_ready(worker: Process) -> Process:

@@ -12,7 +12,10 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
+from accounts_app.tenancy.role import refuse_privileged_role  # noqa: E402
 from gateway_app.routing import websocket_urlpatterns  # noqa: E402
+
+refuse_privileged_role()
 
 
 def _origin_checked(inner: Any) -> Any:

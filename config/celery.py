@@ -6,13 +6,26 @@ from importlib.util import find_spec
 from typing import Any
 
 from celery import Celery
+from celery.signals import worker_init
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("deepspace")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def refuse_privileged_role(**_signal: Any) -> None:
+    """Do not work with a database role that sees past the walls between tenants."""
+    from accounts_app.tenancy import role
+
+    try:
+        role.refuse_privileged_role()
+    except ImproperlyConfigured as refused:
+        raise SystemExit(str(refused)) from refused  # Celery would only log any other exception
 
 
 @app.on_after_configure.connect

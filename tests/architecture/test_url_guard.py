@@ -20,6 +20,7 @@ OPEN_TO_ALL = {
     "account_confirm_login_code": "sends people without a pending sign-in away",
     "admin:logout": "signing out twice is no harm",
     "admin:jsi18n": "Django's own words for the admin's scripts, no data",
+    "tasks:home": "says what this is and where to sign in; no data",
     "set_language": "anonymous people read too",
     "schema": "the API's description, no data",
 }

@@ -92,7 +92,7 @@ class Keeper:
             say(f"{self.name} runs again (process {self.unit.process.pid}).")
 
     def _plan(self) -> float:
-        pause = min(FIRST_PAUSE * 2**self.failures, LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2.0**self.failures, LONGEST_PAUSE)
         self.failures += 1
         self.due = time.monotonic() + pause
         return pause

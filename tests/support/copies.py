@@ -105,6 +105,13 @@ class SystemCopy(Process):
                     return process
         return None
 
+    def wait_process(self, *words: str) -> psutil.Process:
+        """Wait for a process as `find` does."""
+        self.wait_until(lambda: self.find(*words))
+        found = self.find(*words)
+        assert found
+        return found
+
 
 def wait_gone(processes: list[psutil.Process], timeout: float = 20) -> None:
     """Wait until none of the processes runs any more."""

@@ -119,7 +119,7 @@ def test_killing_make_alone_stops_the_system(used_data_dir: Path, tmp_path: Path
 def test_a_second_signal_ends_applications_that_take_their_time(used_data_dir: Path, start_copy: StartCopy) -> None:
     copy = start_copy(used_data_dir)
     copy.wait_for("Starting the applications …")
-    worker = wait_until(lambda: copy.find("celery", "-Q model"))
+    worker = copy.wait_process("celery", "-Q model")
     worker.suspend()  # it will not hear the polite signal
     os.kill(copy.pid, signal.SIGTERM)
     copy.wait_for("Stopping")

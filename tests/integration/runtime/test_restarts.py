@@ -30,7 +30,7 @@ def test_each_part_that_is_killed_runs_again(used_data_dir: Path, start_copy: St
 def test_killed_guard_is_replaced_and_still_ends_everything(used_data_dir: Path, start_copy: StartCopy) -> None:
     copy = start_copy(used_data_dir)
     copy.wait_for("Starting the applications …")
-    wait_until(lambda: copy.find("celery", "-Q model"))
+    copy.wait_process("celery", "-Q model")
     killed = _kill(copy, "guard.py")
     wait_until(lambda: (new := copy.find("guard.py")) and new != killed)
     tree = copy.tree()
@@ -40,6 +40,6 @@ def test_killed_guard_is_replaced_and_still_ends_everything(used_data_dir: Path,
 
 
 def _kill(copy: SystemCopy, *words: str) -> psutil.Process:
-    process = wait_until(lambda: copy.find(*words))
+    process = copy.wait_process(*words)
     process.kill()
     return process

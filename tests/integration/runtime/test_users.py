@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -73,7 +74,7 @@ def test_program_in_a_private_home_is_copied_once_to_where_its_account_can_run_i
     open_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SHARED_PROGRAMS", open_folder / "programs")
-    spec, account = module.find_spec(module.PACKAGE), EmbeddedPostgres(tmp_path / "postgres").account
+    spec, account = find_spec(module.PACKAGE), EmbeddedPostgres(tmp_path / "postgres").account
     assert account
     assert spec
     assert spec.origin

@@ -11,7 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
 
-from accounts_app.tenancy.role import refuse_privileged_role, refuse_worker, role_owns_tables, role_problems
+from accounts_app.tenancy.role import check_role, refuse_privileged_role, refuse_worker, role_owns_tables, role_problems
+from config.runtime.postgres import OWNER
 from tests.support import services as support
 
 
@@ -75,3 +76,19 @@ def test_a_database_that_does_not_answer_yet_is_no_reason_to_refuse() -> None:
 def test_the_deployment_check_passes_for_the_runtime_role() -> None:
     found = run_checks(tags=[Tags.database], databases=["default"], include_deployment_checks=True)
     assert [message for message in found if str(message.id).startswith("accounts_app")] == []
+
+
+@pytest.mark.usefixtures("committed_db")
+def test_the_deployment_check_names_what_is_wrong_with_another_role() -> None:
+    owner_url = urlsplit(support.database_url(OWNER, "postgres"))
+    assert check_role(databases=None) == []
+    for change, expected in (
+        (as_superuser(), "accounts_app.E001"),
+        (configured(USER=owner_url.username or "", PASSWORD=owner_url.password or ""), "accounts_app.W001"),
+    ):
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]
+        with change:
+            assert expected in {message.id for message in check_role(databases=["default"])}
+            connection.close()
+            connection.close_pool()  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ STATES = [("published", _("Published")), ("draft", _("Draft"))]
 OWNERS = [("own", _("Ours")), ("shared", _("Shared with everyone"))]
 
 
-class PromptFilter(django_filters.FilterSet):
+class PromptFilter(django_filters.FilterSet):  # type: ignore[misc]
     """For querysets of `selectors.prompt_list`."""
 
     q = django_filters.CharFilter(method="by_words", label=_("Search"), max_length=200)
@@ -30,7 +30,7 @@ class PromptFilter(django_filters.FilterSet):
         return queryset
 
     def by_status(self, queryset: QuerySet[Prompt], name: str, value: str) -> QuerySet[Prompt]:
-        return queryset.filter(is_live=value == "published")
+        return queryset.filter(Q(("is_live", value == "published")))
 
     def by_owner(self, queryset: QuerySet[Prompt], name: str, value: str) -> QuerySet[Prompt]:
         return queryset.filter(organization_id__isnull=value == "shared")

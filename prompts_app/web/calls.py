@@ -79,7 +79,7 @@ class RewriteView(OrganizationMixin):
             version = version_of(prompt_get(prompt_id), version_id)
         form = RewriteForm(request.POST)
         if not form.is_valid():
-            messages.error(request, " ".join(form.errors["instruction"]))
+            messages.error(request, " ".join(str(problem) for problem in form.errors["instruction"]))
             return to_version(version)
         operation = chosen_uuid(request.POST.get("operation", "")) or uuid.uuid4()
         try:

@@ -26,7 +26,7 @@ def try_form(version: PromptVersion, data: Any = None) -> TryForm:
 def _described(version: PromptVersion) -> list[dict[str, Any]]:
     # Descriptions of initial data are stored in English.
     if not version.is_shared:
-        return version.variables
+        return list(version.variables)
     return [{**item, "description": item["description"] and gettext(item["description"])} for item in version.variables]
 
 

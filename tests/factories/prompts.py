@@ -21,7 +21,8 @@ VARIABLES = [{"name": "question", "description": "What is asked.", "required": T
 
 def draft_of(**fields: Any) -> VersionDraft:
     """Return a draft that the linter has nothing against."""
-    return VersionDraft(**({"messages": MESSAGES, "variables": VARIABLES} | fields))
+    content: dict[str, Any] = {"messages": MESSAGES, "variables": VARIABLES, **fields}
+    return VersionDraft(**content)
 
 
 def prompt_of(owner: Person, *, key: str = "", publish: bool = True, **fields: Any) -> Prompt:

@@ -53,7 +53,7 @@ class FindingInput(serializers.Serializer[None]):
 
 
 class RewriteInput(serializers.Serializer[None]):
-    findings = FindingInput(many=True, required=False, allow_null=True, default=None, max_length=MAX_FINDINGS)
+    findings = FindingInput(many=True, required=False, allow_null=True, default=None, max_length=MAX_FINDINGS)  # type: ignore[call-arg]  # goes to the list around it
     instruction = serializers.CharField(required=False, allow_blank=True, default="", max_length=MAX_INSTRUCTION_CHARS)
     version_id = serializers.UUIDField(required=False, allow_null=True, default=None)
     model = serializers.CharField(required=False, allow_blank=True, default="", max_length=120)

@@ -39,7 +39,7 @@ class FixOutput(serializers.Serializer[Any]):
 class FindingOutput(serializers.Serializer[Finding]):
     code = serializers.CharField()
     severity = serializers.ChoiceField(choices=["error", "warning", "note"])
-    field = serializers.CharField()  # type: ignore[assignment]  # the finding's own word, which DRF uses inside
+    field = serializers.CharField()
     line = serializers.IntegerField()
     col = serializers.IntegerField()
     end_line = serializers.IntegerField()
@@ -50,7 +50,7 @@ class FindingOutput(serializers.Serializer[Finding]):
 
 
 class SummaryOutput(serializers.Serializer[Any]):
-    errors = serializers.IntegerField()
+    errors = serializers.IntegerField()  # type: ignore[assignment]  # the count, in the result's own word
     warnings = serializers.IntegerField()
     notes = serializers.IntegerField()
     total = serializers.IntegerField()

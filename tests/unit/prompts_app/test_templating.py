@@ -102,7 +102,8 @@ def test_undeclared_variables_are_asked_for() -> None:
 
 def test_parts_of_a_message_are_filled_in_too() -> None:
     image = {"type": "image_url", "image_url": {"url": "{{ a }}"}}
-    messages = [{"role": "user", "content": [{"type": "text", "text": "{{ a }}"}, image]}, {"role": "assistant"}]
+    parts: list[dict[str, Any]] = [{"type": "text", "text": "{{ a }}"}, image]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": parts}, {"role": "assistant"}]
     rendered = render_messages(messages, {"a": "x"})
     assert rendered[0]["content"] == [{"type": "text", "text": "x"}, image]
     assert rendered[1] == {"role": "assistant"}

@@ -176,7 +176,10 @@ def test_a_database_that_restarts_while_the_model_writes_loses_nothing(
             time.sleep(0.002)
         # What every connection sees of a restart.
         with psycopg.connect(database_url("postgres", "postgres"), autocommit=True) as admin:
-            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [APP])
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s AND datname = %s",
+                [APP, os.environ["DEEPSPACE_TEST_DATABASE"]],
+            )
         outcome = calling.result()
     connection.close()
     assert outcome.result

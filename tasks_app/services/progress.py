@@ -58,6 +58,8 @@ def on_run_finished(
         return
     task.last_error = error
     if error:
+        # The engine takes such a run for poison; a person may still try again.
+        task.status = TaskStatus.FAILED if error.get("code") == "worker_lost" else task.status
         task.metadata[FAILED_RUN] = {
             "run_id": str(run.id),
             "stage": run.stage,

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -12,3 +13,7 @@ class AccountsConfig(AppConfig):
         from accounts_app.api import schema  # noqa: F401
         from accounts_app.services import jobs  # noqa: F401
         from accounts_app.tenancy import role  # noqa: F401
+        from accounts_app.tenancy.references import guard_after_migrate
+
+        # Once, after the last migration: Django sends the signal for each room.
+        post_migrate.connect(guard_after_migrate, sender=self)

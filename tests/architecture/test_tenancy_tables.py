@@ -10,6 +10,7 @@ from django.apps import apps
 from django.db.models import Model
 from psycopg import sql
 
+from accounts_app.tenancy.references import references_guard, references_unguarded
 from tests.support import services as support
 from tests.support.isolation import Cursor, isolation_faults, refuses_insert
 
@@ -150,3 +151,38 @@ def test_the_isolation_test_notices_a_broken_policy(
 ) -> None:
     superuser.execute(sql.SQL(sabotage))
     assert fault in isolation_faults(superuser, "api_keys", *two_tenants)
+
+
+def test_every_reference_between_tenants_tables_stays_at_home(superuser: Cursor) -> None:
+    assert references_unguarded(superuser) == []
+    superuser.execute("DROP TRIGGER same_organization_task_id ON task_events")
+    assert references_unguarded(superuser) == [("task_events", "task_id", "tasks")]
+
+
+@pytest.mark.parametrize(
+    ("child_of", "parent_of", "allowed"),
+    [
+        ("mine", "mine", True),
+        ("mine", None, True),
+        (None, None, True),
+        ("mine", "theirs", False),
+        (None, "mine", False),
+    ],
+)
+def test_a_row_refers_to_its_own_organizations_rows_and_to_shared_ones(
+    superuser: Cursor, child_of: str | None, parent_of: str | None, allowed: bool
+) -> None:
+    ids = {"mine": uuid.uuid4(), "theirs": uuid.uuid4(), None: None}
+    superuser.execute("CREATE TABLE parents (id int PRIMARY KEY, organization_id uuid)")
+    superuser.execute("CREATE TABLE children (parent_id int REFERENCES parents, organization_id uuid)")
+    references_guard(superuser)
+    superuser.execute("INSERT INTO parents VALUES (1, %s)", [ids[parent_of]])
+    superuser.execute("INSERT INTO children VALUES (NULL, %s)", [ids[child_of]])
+    for statement in ("INSERT INTO children VALUES (1, %s)", "UPDATE children SET parent_id = 1, organization_id = %s"):
+        superuser.execute("SAVEPOINT before")
+        if allowed:
+            superuser.execute(statement, [ids[child_of]])  # type: ignore[arg-type]
+        else:
+            with pytest.raises(psycopg.errors.ForeignKeyViolation, match="no row of this organization"):
+                superuser.execute(statement, [ids[child_of]])  # type: ignore[arg-type]
+        superuser.execute("ROLLBACK TO SAVEPOINT before")

@@ -61,21 +61,12 @@ PROVIDERS = (
     ProviderSeed("openai", "OpenAI", "https://api.openai.com/v1", "OPENAI_BASE_URL", "OPENAI_API_KEY", priority=10),
     ProviderSeed("anthropic", "Anthropic", "https://api.anthropic.com/v1", "", "ANTHROPIC_API_KEY", priority=20),
     ProviderSeed("deepseek", "DeepSeek", "https://api.deepseek.com", "", "DEEPSEEK_API_KEY", priority=30),
-    ProviderSeed(
-        "qwen",
-        "Alibaba Model Studio",
-        "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
-        "",
-        "DASHSCOPE_API_KEY",
-        priority=40,
-    ),
     ProviderSeed("local", "This machine", "", "LOCAL_MODEL_URL", "", kind="local", priority=200),
 )
 
 _OPENAI = Source("https://platform.openai.com/docs/pricing", date(2026, 5, 27))
-_ANTHROPIC = Source("https://docs.claude.com/en/docs/about-claude/pricing", date(2025, 11, 24))
+_ANTHROPIC = Source("https://docs.claude.com/en/docs/about-claude/pricing", date(2026, 3, 21))
 _DEEPSEEK = Source("https://api-docs.deepseek.com/quick_start/pricing", date(2025, 12, 9))
-_QWEN = Source("https://www.alibabacloud.com/help/en/model-studio/models", date(2025, 9, 1))
 _LOCAL = Source("DeepSpace: a token price, so that the use of this machine is seen in the wallet", date(2026, 11, 22))
 
 _LONG = 1_047_576
@@ -162,18 +153,6 @@ MODELS = (
     ModelSeed(
         "deepseek-reasoner", "DeepSeek Reasoner", "deepseek", 128_000, 65_536, ("0.28", "0.028", "0.42"), _DEEPSEEK
     ),
-    ModelSeed(
-        "qwen-plus",
-        "Qwen Plus",
-        "qwen",
-        131_072,
-        16_384,
-        ("0.40", None, "1.20"),
-        _QWEN,
-        note=_("Price of the first 256K input tokens, without thinking."),
-    ),
-    ModelSeed("qwen-turbo", "Qwen Turbo", "qwen", 131_072, 16_384, ("0.05", None, "0.20"), _QWEN),
-    ModelSeed("qwen-max", "Qwen Max", "qwen", 32_768, 8_192, ("1.60", None, "6.40"), _QWEN),
     ModelSeed(
         LOCAL_MODEL,
         "SmolLM2 135M Instruct",

@@ -8,7 +8,6 @@ OPENAI_MODEL = env.str("OPENAI_MODEL", default="")
 # Further providers of the catalogue; each is used once its key is set.
 ANTHROPIC_API_KEY = env.str("ANTHROPIC_API_KEY", default="")
 DEEPSEEK_API_KEY = env.str("DEEPSEEK_API_KEY", default="")
-DASHSCOPE_API_KEY = env.str("DASHSCOPE_API_KEY", default="")
 # Set by `make run` when it serves the small local model.
 LOCAL_MODEL_URL = env.str("LOCAL_MODEL_URL", default="")
 

@@ -11,7 +11,7 @@ from gateway_app.models import ModelEntry, ModelKind, Provider, ProviderKind
 # Whose models an endpoint of the operator's own (OPENAI_BASE_URL) is asked for.
 OPENAI = "openai"
 # Which one writes when nobody chose, best first.
-DEFAULTS = ("gpt-4o-mini", "claude-haiku-4-5", "deepseek-chat", "qwen-plus", "smollm2-135m-instruct")
+DEFAULTS = ("gpt-4o-mini", "claude-haiku-4-5", "deepseek-chat", "smollm2-135m-instruct")
 
 
 @dataclass(frozen=True)

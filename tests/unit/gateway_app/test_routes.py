@@ -20,7 +20,7 @@ def nothing_set_up(settings: Settings, db: None) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "LOCAL_MODEL_URL", "DEEPSEEK_API_KEY"):
         setattr(settings, name, "")
     with operator_atomic("test"):
-        Provider.objects.exclude(key__in=("openai", "anthropic", "deepseek", "qwen", "local")).update(is_active=False)
+        Provider.objects.exclude(key__in=("openai", "anthropic", "deepseek", "local")).update(is_active=False)
 
 
 def _callable() -> set[str]:

@@ -35,7 +35,7 @@ def test_statements_of_an_address(method: str, path: str) -> None:
     api: Any = ada.api()
     with CaptureQueriesContext(
         connection,
-    ) as queries:
+    ) as captured:
         if method == "get":
             response = api.get(path.format(id=task.id))
         else:

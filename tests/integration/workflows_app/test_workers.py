@@ -60,7 +60,7 @@ def detail(account: Account, run_id: UUID) -> RunDetail:
         return run_get(run_id)
 
 
-def finished(account: Account, run_id: UUID, timeout: float = 60) -> RunDetail:
+def finished(account: Account, run_id: UUID, timeout: float = 150) -> RunDetail:
     """Wait until the run has ended and its readers know."""
 
     def told() -> bool:
@@ -143,7 +143,7 @@ def test_killed_in_the_middle_of_a_stream_the_run_finishes_elsewhere(stack: Stac
     assert types.count("restart") == 1
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_killed_again_and_again_at_any_moment(stack: Stack, tenant_with_money: Account, seed: int) -> None:
     chance = random.Random(seed)
     stack.spawn_beat()

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
+    initialize,
     invariant,
     multiple,
     rule,
@@ -66,6 +67,11 @@ class Engine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         transaction.savepoint_rollback(self.sid)
+
+    @initialize(target=claims)
+    def begin(self) -> Any:
+        """Most of what may go wrong needs a run in a worker's hands."""
+        return self.claim(self.start("a", streamed=True))
 
     @rule(target=runs, key=st.sampled_from("ab"), streamed=st.booleans())
     def start(self, key: str, streamed: bool) -> UUID:
@@ -125,6 +131,12 @@ class Engine(RuleBasedStateMachine):
         with acting(self.tenant):
             held = WorkflowRun.objects.filter(pk=run_id, lease_until__isnull=False)
             held.update(lease_until=Now() - timedelta(seconds=1))
+
+    @rule(target=claims, claim=claims)
+    def take_over(self, claim: Claim) -> Any:
+        """A worker falls silent and another takes its run; the first may still come back."""
+        self.silence(claim.run.pk)
+        return self.claim(claim.run.pk)
 
     @rule()
     def reap(self) -> None:

@@ -90,14 +90,22 @@ class Visitor:
         self.context.add_cookies([{"name": name, "value": value, "url": self.base_url}])
 
     def check(self, page: Page, name: str) -> None:
-        """Hold a page against what every page promises: accessible, no wider than the window; keep its picture."""
+        """Hold a page against what every page promises; keep its picture."""
+        broken = self.broken(page, name)
+        assert not broken, "\n".join(broken)
+
+    def broken(self, page: Page, name: str) -> list[str]:
+        """Return the promises that a page breaks: in the look asked for, no wider than the window, accessible."""
         self.picture(page, name)
+        broken = []
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"{page.url} is {wide} px wider than {self.look.width}"
-        assert page.locator("html").get_attribute("data-bs-theme") == self.look.theme
-        assert (page.locator("html").get_attribute("lang") or "").startswith(self.look.language)
-        violations = axe_violations(page)
-        assert not violations, f"{page.url} ({self.look})\n" + "\n".join(violations)
+        if wide > 0:
+            broken.append(f"{wide} px wider than {self.look.width}")
+        if page.locator("html").get_attribute("data-bs-theme") != self.look.theme:
+            broken.append(f"not {self.look.theme}")
+        if not (page.locator("html").get_attribute("lang") or "").startswith(self.look.language):
+            broken.append(f"not in {self.look.language}")
+        return [f"{page.url} ({self.look}): {line}" for line in (*broken, *axe_violations(page))]
 
     def picture(self, page: Page, name: str) -> None:
         """Save a picture in the folder that ``DEEPSPACE_SHOTS`` names, if it does."""

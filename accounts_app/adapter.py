@@ -8,14 +8,26 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.encoding import force_bytes
+from django.utils.translation import gettext as _
 
+from accounts_app.exceptions import InvalidInput
 from accounts_app.models import User
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Pages come back in the language that the person chose, in whichever browser they sign in."""
+
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
+        try:
+            with transaction.atomic():
+                saved: User = super().save_user(request, user, form, commit=commit)
+        except IntegrityError as error:
+            # The form found the address free; a second sign-up with it, at the same moment, was faster.
+            raise InvalidInput.for_field("email", _("This address has an account already.")) from error
+        return saved
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **kwargs)

@@ -10,9 +10,11 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.core import mail
 from django.core.cache import cache
+from django.db.models.signals import pre_save
 from django.test import Client
 
 from accounts_app.models import AuditLog, Membership, Organization, Role, User
+from accounts_app.services.users import user_create
 from accounts_app.signals import organization_created, user_signed_up
 from accounts_app.tenancy.context import operator_atomic
 from tests.factories.accounts import PASSWORD, person
@@ -100,6 +102,20 @@ def test_sign_up_refuses_an_address_that_has_an_account(client: Client) -> None:
     response = client.post("/accounts/signup/", SIGN_UP)
     assert response.status_code == 200
     assert User.objects.count() == 1
+
+
+def test_of_two_sign_ups_with_one_address_at_once_the_slower_is_told(client: Client) -> None:
+    def be_faster(instance: User, **_signal: Any) -> None:
+        pre_save.disconnect(be_faster, sender=User)
+        user_create(email=instance.email)
+
+    pre_save.connect(be_faster, sender=User)
+    try:
+        response = client.post("/accounts/signup/", SIGN_UP)
+    finally:
+        pre_save.disconnect(be_faster, sender=User)
+    assert response.status_code == 400
+    assert "has an account already" in response.content.decode()
 
 
 def test_sign_in_and_out(client: Client) -> None:

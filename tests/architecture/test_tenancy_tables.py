@@ -181,8 +181,8 @@ def test_a_row_refers_to_its_own_organizations_rows_and_to_shared_ones(
     for statement in ("INSERT INTO children VALUES (1, %s)", "UPDATE children SET parent_id = 1, organization_id = %s"):
         superuser.execute("SAVEPOINT before")
         if allowed:
-            superuser.execute(statement, [ids[child_of]])  # type: ignore[arg-type]
+            superuser.execute(statement, [ids[child_of]])
         else:
             with pytest.raises(psycopg.errors.ForeignKeyViolation, match="no row of this organization"):
-                superuser.execute(statement, [ids[child_of]])  # type: ignore[arg-type]
+                superuser.execute(statement, [ids[child_of]])
         superuser.execute("ROLLBACK TO SAVEPOINT before")

@@ -100,7 +100,9 @@ def plan(*, development: bool, model: bool) -> list[Step]:
     ]
     if development:
         steps.append(Step("development packages", lambda: pip("-r", str(dev)), [run, dev]))
-    steps.append(Step("assets", install_assets, asset_sources(), makes=[ROOT / "static" / "vendor"]))
+    steps.append(
+        Step("assets", install_assets, asset_sources(), makes=[ROOT / "static" / "vendor", ROOT / "node_modules"])
+    )
     compiled = [path.with_suffix(".mo") for path in catalogues]
     steps.append(Step("translations", compile_translations, catalogues, makes=compiled))
     if model:

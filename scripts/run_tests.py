@@ -11,11 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-MAC_BROWSERS = (
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # the same as in tests/support/browser.py
 NO_BROWSER = "Chromium was not found; apt-get install chromium"
 LEAST_COVERAGE = 90  # percent of lines and branches
 
@@ -27,9 +23,8 @@ def main(arguments: list[str]) -> int:
     if required and not browser:
         print(f"Browser tests: NOT RUN ({NO_BROWSER}). DEEPSPACE_REQUIRE_BROWSER=1 makes this an error.")
         return 1
-    environment = os.environ | {"DEEPSPACE_CHROMIUM": browser}
     command = [sys.executable, "-m", "pytest", *options(arguments)]
-    code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603
     if not arguments:
         print(f"Browser tests: {'run' if browser else f'NOT RUN ({NO_BROWSER})'}", flush=True)
     return code
@@ -46,11 +41,8 @@ def options(arguments: list[str]) -> list[str]:
 
 
 def find_browser() -> str:
-    """Return the path of a Chromium, from CHROMIUM, the search path, or where macOS keeps programs; empty if none."""
-    if chosen := os.environ.get("CHROMIUM"):
-        return chosen if Path(chosen).exists() else ""
-    found = (shutil.which(name) for name in BROWSERS)
-    return next((path for path in (*found, *filter(os.path.exists, MAC_BROWSERS)) if path), "")
+    """Return the path of a Chromium; empty when there is none."""
+    return next((path for name in BROWSERS if (path := shutil.which(name))), "")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """What ties a child process to its parent's life (Linux; elsewhere the guard alone does it)."""
 
+import contextlib
 import ctypes
+import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -26,6 +29,21 @@ def end_with_parent(with_signal: signal.Signals) -> None:
 def adopt_orphans() -> None:
     """Become the parent of grandchildren whose parent ended, so that they can be found and ended."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def reap_orphans(own: Collection[int]) -> None:
+    """Take note of adopted processes that have ended, which would stay in the system's list; ``own`` are waited for."""
+    for pid in _children():
+        if pid not in own:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def _children() -> list[int]:
+    try:
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def _prctl(option: int, value: int) -> None:

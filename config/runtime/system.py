@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from config.runtime import bonds
 from config.runtime.applications import applications
 from config.runtime.children import Child
 from config.runtime.commands import run_command
@@ -78,6 +79,7 @@ class System:
         for keeper in (*self.services, *self.applications):
             keeper.look_after()
         self.guardian.look_after()
+        bonds.reap_orphans(self._own_processes())
 
     def stop(self) -> None:
         """Stop applications, then services, in the reverse order of starting."""
@@ -100,6 +102,10 @@ class System:
         """Stop waiting for applications; called when somebody signals a second time."""
         for keeper in self.applications:
             keeper.kill()
+
+    def _own_processes(self) -> set[int]:
+        processes = [keeper.unit.process for keeper in (*self.services, *self.applications)]
+        return {process.pid for process in (*processes, self.guardian.process) if process}
 
     @property
     def _runtime_file(self) -> Path:

@@ -1,4 +1,4 @@
-from config.settings.env import BASE_DIR, DATA_DIR, PRODUCTION, env, required
+from config.settings.env import BASE_DIR, DATA_DIR, PRODUCTION, env, refuse, required
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = required(
@@ -7,7 +7,11 @@ SECRET_KEY = required(
 )
 
 HOST = env.str("HOST", default="127.0.0.1")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]", HOST])
+# Development that serves the whole network is reached by whatever name the machine has there.
+_HERE = ["*"] if HOST in {"0.0.0.0", "::"} else ["localhost", "127.0.0.1", "[::1]", HOST]  # noqa: S104
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else _HERE)
+if not ALLOWED_HOSTS:
+    refuse("ALLOWED_HOSTS", "is not set. Production answers only to the host names that it is given.")
 
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"

@@ -98,8 +98,8 @@ class SystemCopy(Process):
 
     def find(self, *words: str) -> psutil.Process | None:
         """Return the oldest process of its tree whose command line has all the words."""
-        with contextlib.suppress(psutil.NoSuchProcess):  # one of them ended meanwhile; the caller asks again
-            for process in sorted(self.tree(), key=psutil.Process.create_time):
+        for process in sorted(self.tree(), key=psutil.Process.create_time):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
                 line = " ".join(process.cmdline())
                 if all(word in line for word in words):
                     return process

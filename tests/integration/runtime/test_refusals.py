@@ -18,7 +18,11 @@ BAD = [
     ({"MODEL_WORKER_THREADS": "many"}, "MODEL_WORKER_THREADS: must be a whole number of at least 1, not 'many'."),
     ({"DEBUG": "perhaps"}, "DEBUG: must be true or false, not 'perhaps'."),
     ({"DEBUG": "false"}, "DJANGO_SECRET_KEY: is not set. Production makes none up"),
-    ({"DEBUG": "false", "DJANGO_SECRET_KEY": "x" * 50, "OPENAI_BASE_URL": ""}, "OPENAI_API_KEY: is not set."),
+    (
+        {"DEBUG": "false", "DJANGO_SECRET_KEY": "x" * 50, "ALLOWED_HOSTS": "x.org", "OPENAI_BASE_URL": ""},
+        "OPENAI_API_KEY: is not set.",
+    ),
+    ({"DEBUG": "false", "DJANGO_SECRET_KEY": "x" * 50}, "ALLOWED_HOSTS: is not set."),
     ({"DATABASE_URL": "mysql://root@127.0.0.1/x"}, "DATABASE_URL: must look like postgres://"),
     ({"DATABASE_URL": "postgres://x:y@127.0.0.1:1/x"}, "DATABASE_URL: the database does not let us in."),
     ({"DATABASE_OWNER_URL": "postgres://x:y@127.0.0.1:1/x"}, "DATABASE_OWNER_URL: is set without DATABASE_URL."),

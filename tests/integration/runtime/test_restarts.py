@@ -25,6 +25,7 @@ def test_each_part_that_is_killed_runs_again(used_data_dir: Path, start_copy: St
         copy.wait_for(rf"{name} \(process \d+\) was ended by SIGKILL\. Starting it again in 0\.5 s\.")
         copy.wait_for(rf"{name} runs again \(process \d+\)\.")
     wait_until(lambda: copy.answer() == 200, timeout=60)
+    wait_until(lambda: not [process for process in copy.tree() if process.status() == psutil.STATUS_ZOMBIE])
 
 
 def test_killed_guard_is_replaced_and_still_ends_everything(used_data_dir: Path, start_copy: StartCopy) -> None:

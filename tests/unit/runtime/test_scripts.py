@@ -1,7 +1,6 @@
 """What `make test` and `make check` say and return."""
 
 import json
-import sys
 from pathlib import Path
 
 import grimp
@@ -15,8 +14,6 @@ from scripts.import_contracts import RoomDoors
 def no_browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine without Chromium."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CHROMIUM", raising=False)
-    monkeypatch.setattr(run_tests, "MAC_BROWSERS", ())
 
 
 def test_missing_browser_is_an_error_where_it_is_required(
@@ -40,9 +37,11 @@ def test_last_line_says_that_browser_tests_were_not_run(
 
 
 def test_last_line_says_that_browser_tests_were_run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("CHROMIUM", sys.executable)
+    program = tmp_path / "chromium"
+    program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(run_tests, "options", lambda _arguments: ["--version"])
 
     assert run_tests.main([]) == 0

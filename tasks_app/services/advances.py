@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.translation import override
 
 from accounts_app.services.audit import audit_record
+from accounts_app.tenancy.context import current_organization_id
 from billing_app.exceptions import InsufficientFunds
 from billing_app.selectors import wallet_summary
 from gateway_app.services.streams import stream_open
@@ -75,7 +76,7 @@ def task_cancel(*, task_id: UUID) -> UUID:
 
     The task is not locked first: the run's end locks the run, then the task, and this must keep that order.
     """
-    task = Task.objects.filter(pk=task_id).first()
+    task = Task.objects.filter(pk=task_id, organization_id=current_organization_id()).first()
     if task is None or task.active_run_id is None:
         task_locked(task_id)
         raise NothingRunning

@@ -94,10 +94,13 @@ def test_cancel_and_finish_with_the_keyboard(ada: Visitor, page: Page, stack: St
     expect(page.locator("[data-run]")).to_have_count(0, timeout=30_000)
     expect(page.locator(".task-card [data-advance]")).to_be_visible()
     page.locator(".task-card__title a").first.click()
-    page.once("dialog", lambda dialog: dialog.accept())
     page.locator(".page-head__actions summary").focus()
     page.keyboard.press("Enter")
-    page.locator("button[name=action][value=finish]").last.click()
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.locator("button[name=action][value=finish]").click()
+    expect(page.locator("[data-advance]")).to_be_visible()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator("button[name=action][value=finish]").click()
     expect(page.locator(".page-head .tag--good")).to_be_visible()
 
 

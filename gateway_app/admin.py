@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts_app.admin_base import ReadOnlyAdmin
 from billing_app.exceptions import ModelNotPriced
 from billing_app.services.prices import price_current
-from gateway_app.models import GatewayAttempt, GatewayCall, ModelEntry, Provider
+from gateway_app.models import GatewayAttempt, GatewayCall, LiveStream, ModelEntry, Provider
 from gateway_app.services.routes import endpoint_at, endpoint_of
 
 
@@ -103,3 +103,14 @@ class GatewayAttemptAdmin(ReadOnlyAdmin):
     list_select_related = ["call"]
     search_fields = ["=call__id", "=upstream_request_id", "error"]
     date_hierarchy = "started_at"
+
+
+@admin.register(LiveStream)
+class LiveStreamAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "organization", "kind", "subject_id", "status", "last_seq", "closed_at"]
+    list_filter = ["status", "kind"]
+    list_select_related = ["organization"]
+    search_fields = ["=id", "=subject_id"]
+    date_hierarchy = "created_at"
+    # What was written belongs to the tenant.
+    exclude = ["events", "outcome"]

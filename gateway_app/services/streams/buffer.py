@@ -79,12 +79,13 @@ def buffer_restore(stream_id: UUID, events: Sequence[StreamEvent]) -> None:
 
 def buffer_all(stream_id: UUID) -> list[StreamEvent]:
     """Return everything in the buffer. Raises redis.RedisError."""
-    return [_event(entry) for entry in _client(settings.REDIS_URL).xrange(_name(stream_id))]
+    entries: Any = _client(settings.REDIS_URL).xrange(_name(stream_id))
+    return [_event(entry) for entry in entries]
 
 
 async def buffer_page(stream_id: UUID, after: int) -> list[StreamEvent]:
     """Return up to `PAGE` events with a seq above ``after``. Raises redis.RedisError."""
-    entries = await _async_client().xrange(_name(stream_id), min=f"({after}-0", count=PAGE)
+    entries: Any = await _async_client().xrange(_name(stream_id), min=f"({after}-0", count=PAGE)
     return [_event(entry) for entry in entries]
 
 

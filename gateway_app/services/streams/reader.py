@@ -28,7 +28,8 @@ Frame = dict[str, object]
 
 async def stream_authorise(tenant: Tenant, stream_id: UUID) -> LiveStream:
     """Return the stream if it is ``tenant``'s; raises NotFound otherwise."""
-    return await database_sync_to_async(_row)(tenant, stream_id)
+    stream: LiveStream = await database_sync_to_async(_row)(tenant, stream_id)
+    return stream
 
 
 class StreamReader:

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts_app.exceptions import NotFound
@@ -16,9 +17,8 @@ from gateway_app.services.streams.events import StreamEvent
 @transaction.atomic
 def stream_open(*, kind: str, subject_id: UUID) -> UUID:
     """Open a stream of the bound organization for ``subject_id`` (a run) and return its id; raises TenantRequired."""
-    tenant = current_tenant()
     stream = LiveStream.objects.create(
-        organization_id=tenant.organization_id, user_id=tenant.user_id, kind=kind, subject_id=subject_id
+        organization_id=current_organization_id(), user_id=current_tenant().user_id, kind=kind, subject_id=subject_id
     )
     return stream.pk
 
@@ -46,7 +46,7 @@ def stream_close(stream_id: UUID, events: Sequence[StreamEvent], outcome: dict[s
     return bool(_open_rows(stream_id).update(**_whole(events), **closing))
 
 
-def _open_rows(stream_id: UUID) -> Any:
+def _open_rows(stream_id: UUID) -> QuerySet[LiveStream]:
     rows = LiveStream.objects.filter(pk=stream_id, organization_id=current_organization_id())
     return rows.filter(status=LiveStreamStatus.OPEN)
 

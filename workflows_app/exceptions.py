@@ -41,9 +41,9 @@ class StepFailed(DeepSpaceError):
     default_message = _("The step could not be carried out.")  # type: ignore[assignment]
 
 
-class StepStopped(Exception):  # noqa: N818
+class StepStopped(Exception):
     """A handler noticed `should_stop` and left; not an error."""
 
 
-class LeaseLost(Exception):  # noqa: N818
+class LeaseLost(Exception):
     """Another worker has the run, or it was ended: what this one still holds is thrown away."""

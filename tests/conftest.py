@@ -15,7 +15,12 @@ from pytest_django.plugin import DjangoDbBlocker
 from config.runtime.postgres import OWNER, grant_runtime
 from tests.support import services as support
 
-pytest_plugins = ["tests.fixtures.browser", "tests.fixtures.stack", "tests.fixtures.upstream", "tests.fixtures.workflows"]
+pytest_plugins = [
+    "tests.fixtures.browser",
+    "tests.fixtures.stack",
+    "tests.fixtures.upstream",
+    "tests.fixtures.workflows",
+]
 
 
 @contextmanager
@@ -67,5 +72,3 @@ def owner_connection(django_db_setup: None) -> Iterator["psycopg.Connection[tupl
     with psycopg.connect(support.database_url(OWNER, os.environ["DEEPSPACE_TEST_DATABASE"])) as connection:
         yield connection
         connection.rollback()
-
-

@@ -8,7 +8,15 @@ import pytest
 from tests.support import services as support
 
 _started: list[support.TestServices] = []
-_FOREIGN = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "LOCAL_MODEL_URL", "DEBUG", "TASKS_ENABLED", "EMAIL_URL")
+_FOREIGN = (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "OPENAI_MODEL",
+    "LOCAL_MODEL_URL",
+    "DEBUG",
+    "TASKS_ENABLED",
+    "EMAIL_URL",
+)
 
 
 @pytest.hookimpl(wrapper=True)

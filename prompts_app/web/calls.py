@@ -15,10 +15,10 @@ from accounts_app.exceptions import DeepSpaceError
 from accounts_app.web.mixins import OrganizationMixin
 from prompts_app.contracts import PromptRunOutcome, RunOptions
 from prompts_app.models import Prompt, PromptVersion
-from prompts_app.selectors import prompt_get, run_get, version_get, version_of
+from prompts_app.selectors import prompt_get, run_get, runs_of, version_get, version_of
 from prompts_app.services.rewrites import prompt_rewrite
 from prompts_app.services.runs import prompt_apply
-from prompts_app.web.detail import detail_context, try_form
+from prompts_app.web.detail import RUNS_SHOWN, detail_context, try_form
 from prompts_app.web.forms import RewriteForm, TryForm
 from prompts_app.web.views import chosen_uuid, tell, to_version
 
@@ -55,7 +55,8 @@ class TryView(OrganizationMixin):
             response["Location"] += f"&run={outcome.run_id}#output"
             return response
         with transaction.atomic():
-            context = {"run": run_get(outcome.run_id), "operation": uuid.uuid4().hex}
+            runs = list(runs_of(version.prompt)[:RUNS_SHOWN])
+            context = {"run": run_get(outcome.run_id), "runs": runs, "operation": uuid.uuid4().hex}
             response = render(self.request, "prompts_app/_run.html", context)
         response["HX-Trigger"] = "wallet-changed"
         return response

@@ -13,7 +13,7 @@ from prompts_app.services.templating import specs_for
 from prompts_app.web.forms import RewriteForm, TryForm
 from prompts_app.web.shown import shown_version
 
-_RUNS_SHOWN = 10
+RUNS_SHOWN = 10
 _REWRITES_SHOWN = 5
 
 
@@ -44,7 +44,7 @@ def detail_context(
         "try_form": form or try_form(version),
         "operation": uuid.uuid4().hex,
         "run": run_get(run_id) if run_id else None,
-        "runs": list(runs_of(prompt)[:_RUNS_SHOWN]),
+        "runs": list(runs_of(prompt)[:RUNS_SHOWN]),
         "rewrites": list(rewrites_of(prompt)[:_REWRITES_SHOWN]),
         "rewrite_form": RewriteForm(),
         "local_model": local_model_notice(),

@@ -27,7 +27,10 @@ def with_another_row(data: QueryDict, prefix: str) -> QueryDict:
     """Return the sent form with one more empty row."""
     changed = data.copy()
     count = changed.get(f"{prefix}-TOTAL_FORMS", "")
-    changed[f"{prefix}-TOTAL_FORMS"] = str(int(count) + 1) if count.isascii() and count.isdigit() else "1"
+    number = int(count) if count.isascii() and count.isdigit() else 0
+    changed[f"{prefix}-TOTAL_FORMS"] = str(number + 1)
+    # A row that was sent has no initial values any more, so the usual ones are sent with it.
+    changed[f"{prefix}-{number}-{'role' if prefix == 'messages' else 'required'}"] = "user"
     return changed
 
 

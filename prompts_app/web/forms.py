@@ -55,7 +55,7 @@ class VariableForm(forms.Form):
     name = forms.CharField(label=_("Name"), required=False, max_length=64)
     description = forms.CharField(label=_("Description"), required=False, max_length=400)
     default = forms.CharField(label=_("Default"), required=False, strip=False)
-    required = forms.BooleanField(label=_("Required"), required=False)
+    required = forms.BooleanField(label=_("Required"), required=False, initial=True)
     trusted = forms.BooleanField(
         label=_("Trusted"), required=False, help_text=_("The value is ours, not a stranger's.")
     )

@@ -138,7 +138,8 @@ def test_trying_with_htmx_answers_with_the_output_alone(
     again = browser.post(address, form, headers=headers)
     assert "<html" not in first.content.decode()
     assert first["HX-Trigger"] == "wallet-changed"
-    assert 'hx-swap-oob="true"' in first.content.decode()
+    assert 'id="operation"' in first.content.decode()
+    assert 'id="runs" aria-labelledby="runs-title" hx-swap-oob="true"' in first.content.decode()
     assert again.status_code == 200
     assert len(upstream.served) == 1
     browser.post(address, {**form, "value-question": "Milk?"}, headers=headers)
@@ -204,6 +205,8 @@ def test_new_prompt_is_checked_then_saved_with_its_variables(browser: Client, wr
     form = form_of(("system", "Answer etc."), ("user", "<q>\r\n{{ question }}\r\n</q>"), name="Q", category="task")
     more = browser.post(address, {**form, "do": "messages"})
     assert 'name="messages-2-content"' in more.content.decode()
+    added = more.content.decode().split('name="messages-2-role"')[1].split("</select>")[0]
+    assert '<option value="user" selected>' in added
     checked = page(browser.post(address, {**form, "do": "check"}))
     assert "is vague" in checked
     saved = browser.post(address, form, follow=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from bench.report import Row, Timing
 from bench.system import System
@@ -43,7 +44,8 @@ def _ours(system: System) -> float:
     path = f"/api/tasks/{task['taskId']}/advance"
     run = _post(system, path, {"stage": task["nextStage"], "action": "generate"}, 202)
     url = f"ws://127.0.0.1:{system.port}/ws/streams/{run['streamId']}/?after=0"
-    with connect(url, additional_headers=system.authorization, origin=f"http://127.0.0.1:{system.port}") as socket:  # type: ignore[arg-type]
+    origin = Origin(f"http://127.0.0.1:{system.port}")
+    with connect(url, additional_headers=system.authorization, origin=origin) as socket:
         for frame in socket:
             event = json.loads(frame)
             if event["type"] == "delta":

@@ -26,7 +26,7 @@ pytest_plugins = [
 @contextmanager
 def _as_owner() -> Iterator[None]:
     """Let Django speak as the owner of the tables (migrations), then again as the runtime role."""
-    connection = connections["default"]
+    connection: Any = connections["default"]
     connection.close_pool()
     original = dict(connection.settings_dict)
     owner = psycopg.conninfo.conninfo_to_dict(support.database_url(OWNER, os.environ["DEEPSPACE_TEST_DATABASE"]))

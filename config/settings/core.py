@@ -1,4 +1,5 @@
-from config.settings.env import BASE_DIR, DATA_DIR, PRODUCTION, env, refuse, required
+from config.settings.env import BASE_DIR as BASE_DIR
+from config.settings.env import DATA_DIR, PRODUCTION, env, refuse, required
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = required(
@@ -26,6 +27,3 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="DeepSpace <noreply@l
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 
 MEDIA_ROOT = DATA_DIR / "media"
-
-__all__ = [name for name in dir() if name.isupper()]
-__all__ += ["BASE_DIR"]

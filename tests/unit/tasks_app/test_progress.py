@@ -77,7 +77,7 @@ def test_usage_is_borne_by_the_event_that_follows(ada: Person) -> None:
     assert (now.cost_usd, now.pending_cost_usd, len(events)) == (Decimal("0.5"), Decimal("0.5"), 2)
     stepped(ada, run_id, {"version_id": str(uuid4())})
     now, events = stored(ada, task)
-    assert (now.cost_usd, now.pending_cost_usd, now.model) == (Decimal("0.5"), 0, "m")
+    assert (now.cost_usd, now.pending_cost_usd, now.model) == (Decimal("0.5"), Decimal(0), "m")
     last = events[-1]
     assert (last.event_key, last.cost_usd, last.input_tokens, last.output_tokens) == ("apply", Decimal("0.5"), 20, 10)
     assert last.output["duration_ms"] == 12
@@ -102,7 +102,7 @@ def test_usage_of_nothing_here_changes_nothing(ada: Person) -> None:
     used(ada, None, None)
     used(ada, uuid4(), uuid4())
     now, events = stored(ada, task)
-    assert (now.cost_usd, len(events)) == (0, 2)
+    assert (now.cost_usd, len(events)) == (Decimal(0), 2)
 
 
 def test_run_that_is_no_longer_the_tasks_changes_nothing(ada: Person) -> None:

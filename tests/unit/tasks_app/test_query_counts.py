@@ -2,11 +2,14 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from tasks_app.models import Task
+from tasks_app.selectors import task_list
 from tests.factories.tasks import BRIEF, funded, make_task
 
 pytestmark = pytest.mark.django_db
@@ -44,3 +47,48 @@ def test_statements_of_an_address(method: str, path: str) -> None:
     assert response.status_code in (200, 201, 202)
     said = [query["sql"] for query in captured if not any(word in query["sql"] for word in _NOT_COUNTED)]
     assert len(said) == PINNED[method, path], "\n".join(said)
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({}, "task_newest"),
+        ({"status": "completed"}, "task_newest_by_status"),
+        ({"workspace_key": "prompt"}, "task_newest_by_workspace"),
+    ],
+)
+def test_lists_are_read_in_the_order_of_an_index(filters: dict[str, str], index: str) -> None:
+    ada = funded()
+    with ada.at_work():
+        made = make_task()
+        with connection.cursor() as cursor:
+            cursor.execute(_MANY, [made.id])
+            # Without fresh statistics the planner takes 20,000 rows for 20 and sorts them.
+            cursor.execute("SET LOCAL enable_bitmapscan = off")
+            cursor.execute("SET LOCAL enable_sort = off")
+        plan = task_list().filter(**filters)[:51].explain()
+    assert f"using {index} on tasks" in plan
+    assert "Sort" not in plan
+
+
+def test_tasks_of_a_prompt_are_read_by_their_index() -> None:
+    ada = funded()
+    with ada.at_work():
+        made = make_task(prompt_id=uuid4())
+        with connection.cursor() as cursor:
+            cursor.execute(_MANY, [made.id])
+        tasks = Task.objects.filter(organization_id=ada.organization_id, prompt_id=made.prompt_id)
+        assert "task_of_prompt" in tasks.order_by("-updated_at")[:8].explain()
+
+
+# Copies of one task, a second apart, of every status and workspace.
+_MANY = """
+    INSERT INTO tasks (id, organization_id, user_id, created_at, updated_at, workspace_key, title, input_text, status,
+        current_stage, finished_stage, prompt_id, metadata, cost_usd, input_tokens, output_tokens, pending_cost_usd,
+        pending_input_tokens, pending_output_tokens, model, active_action, active_stage, stages_count, events_count)
+    SELECT gen_random_uuid(), organization_id, user_id, created_at - n * interval '1 second', updated_at,
+        (ARRAY['article', 'prompt', 'general'])[1 + n %% 3], title, input_text,
+        (ARRAY['active', 'completed', 'archived'])[1 + n %% 3], current_stage, finished_stage, gen_random_uuid(),
+        '{}', 0, 0, 0, 0, 0, 0, '', '', '', 0, 0
+    FROM tasks, generate_series(1, 20000) AS n WHERE tasks.id = %s
+"""

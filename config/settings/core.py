@@ -1,5 +1,7 @@
-from config.settings.env import BASE_DIR as BASE_DIR
+from config.settings.env import BASE_DIR as _ROOT
 from config.settings.env import DATA_DIR, PRODUCTION, env, refuse, required
+
+BASE_DIR = _ROOT
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = required(

@@ -14,9 +14,9 @@ class PromptFilter(django_filters.FilterSet):  # type: ignore[misc]
     """For querysets of `selectors.prompt_list`."""
 
     q = django_filters.CharFilter(method="by_words", label=_("Search"), max_length=200)
-    category = django_filters.ChoiceFilter(choices=PromptCategory.choices, label=_("Category"))
-    status = django_filters.ChoiceFilter(choices=STATES, method="by_status", label=_("Status"))
-    owner = django_filters.ChoiceFilter(choices=OWNERS, method="by_owner", label=_("Owner"))
+    category = django_filters.ChoiceFilter(choices=PromptCategory.choices, label=_("Category"), empty_label=_("Any"))
+    status = django_filters.ChoiceFilter(choices=STATES, method="by_status", label=_("Status"), empty_label=_("Any"))
+    owner = django_filters.ChoiceFilter(choices=OWNERS, method="by_owner", label=_("Owner"), empty_label=_("Anyone"))
     workspace = django_filters.CharFilter(field_name="workspace_key", label=_("Workspace"), max_length=20)
 
     class Meta:

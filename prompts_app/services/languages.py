@@ -1,5 +1,6 @@
 """Which language a text is in, as far as this room needs to know: Chinese, another script, or nothing to tell by."""
 
+import re
 from collections.abc import Iterable
 
 from django.utils.translation import get_language
@@ -9,11 +10,19 @@ from prompts_app.models import Language
 # One Chinese character says about as much as one word of five letters.
 _CHINESE_SHARE = 0.15
 _SAMPLE = 4_000
+# Han ideographs, for use in a character class.
+HAN = "\u3400-\u4dbf\u4e00-\u9fff"
+_HAN = re.compile(f"[{HAN}]")
+
+
+def chinese_count(text: str) -> int:
+    """Return how many Han ideographs ``text`` holds."""
+    return len(_HAN.findall(text))
 
 
 def is_chinese(character: str) -> bool:
     """Whether ``character`` is a Han ideograph."""
-    return "\u4e00" <= character <= "\u9fff" or "\u3400" <= character <= "\u4dbf"
+    return _HAN.match(character) is not None
 
 
 def language_of(texts: Iterable[str]) -> Language:
@@ -22,8 +31,7 @@ def language_of(texts: Iterable[str]) -> Language:
     letters = sum(character.isalpha() for character in sample)
     if not letters:
         return active_language()
-    chinese = sum(is_chinese(character) for character in sample)
-    return Language.CHINESE if chinese / letters >= _CHINESE_SHARE else Language.ENGLISH
+    return Language.CHINESE if chinese_count(sample) / letters >= _CHINESE_SHARE else Language.ENGLISH
 
 
 def active_language() -> Language:

@@ -8,7 +8,17 @@ from django.utils.translation import gettext
 
 from gateway_app.selectors import local_model_notice
 from prompts_app.models import Prompt, PromptVersion
-from prompts_app.selectors import rewrites_of, run_get, runs_of, specs_from, version_of, version_to_rewrite, versions_of
+from prompts_app.selectors import (
+    rewrites_of,
+    run_get,
+    runs_of,
+    specs_from,
+    version_current,
+    version_of,
+    version_to_rewrite,
+    versions_of,
+)
+from prompts_app.services.languages import active_language
 from prompts_app.services.templating import specs_for
 from prompts_app.web.forms import RewriteForm, TryForm
 from prompts_app.web.shown import shown_version
@@ -23,6 +33,11 @@ def try_form(version: PromptVersion, data: Any = None) -> TryForm:
     return TryForm(specs, data, translate=version.is_shared)
 
 
+def _first_shown(prompt: Prompt) -> PromptVersion:
+    # A shared prompt has a version for each language; of one's own, the newest is being worked on.
+    return version_current(prompt, active_language()) if prompt.is_shared else version_to_rewrite(prompt)
+
+
 def _described(version: PromptVersion) -> list[dict[str, Any]]:
     # Descriptions of initial data are stored in English.
     if not version.is_shared:
@@ -34,7 +49,7 @@ def detail_context(
     prompt: Prompt, *, version_id: UUID | None = None, run_id: UUID | None = None, form: TryForm | None = None
 ) -> dict[str, Any]:
     """Return what ``detail.html`` needs; raises NotFound when version or run are not there."""
-    version = version_to_rewrite(prompt) if version_id is None else version_of(prompt, version_id)
+    version = _first_shown(prompt) if version_id is None else version_of(prompt, version_id)
     return {
         "prompt": prompt,
         "version": version,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from prompts_app.contracts import Finding
-from prompts_app.services.languages import is_chinese
+from prompts_app.services.languages import HAN, chinese_count
 from prompts_app.services.linter.findings import finding, replacement
 from prompts_app.services.linter.source import Source, inside, merged
 from prompts_app.services.linter.words import BOILERPLATE, LEFTOVER
@@ -19,7 +19,7 @@ _TITLE_FROM = 80
 _HEADING = re.compile(r"^[ ]{0,3}#{1,6}[ \t]+\S|^[^\n]+\n(?:={3,}|-{3,})[ \t]*$", re.MULTILINE)
 _MARKUP = re.compile(r"[ \t]{0,12}(?:#{1,6}[ \t]|[-*+][ \t]|\d{1,3}[.)、][ \t]?|>[ \t]?|\|)")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?=\s|\Z)|[。！？…]+[”’」』）*_]*|\n+")
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_WORD = re.compile(rf"[{HAN}]|[^\W_{HAN}]+(?:['’-][^\W_{HAN}]+)*")
 _FINISHED = re.compile(r"[.!?。！？…:：;；\"'”’」』)）\]】>*_`|~-]\s*\Z")
 _ABBREVIATION = re.compile(r"(?:\b(?:[A-Za-z]|e\.g|i\.e|etc|vs|cf|Mr|Mrs|Ms|Dr|Prof|St|No|Fig|approx))\.\Z")
 
@@ -45,18 +45,7 @@ class Sentence:
 
 def words(text: str) -> list[str]:
     """Return the words of ``text``; each Chinese character is one."""
-    found: list[str] = []
-    for match in _WORD.finditer(text):
-        piece = match[0]
-        if any(map(is_chinese, piece)):
-            found += _split_chinese(piece)
-        else:
-            found.append(piece)
-    return found
-
-
-def _split_chinese(piece: str) -> list[str]:
-    return re.findall(r"[\u3400-\u4dbf\u4e00-\u9fff]|[^\u3400-\u4dbf\u4e00-\u9fff]+", piece)
+    return _WORD.findall(text)
 
 
 def sentences(source: Source) -> Iterator[Sentence]:
@@ -96,14 +85,16 @@ def title_missing(source: Source, title: str) -> Iterator[Finding]:
 def long_sentences(source: Source, found: list[Sentence]) -> Iterator[Finding]:
     """602: more words than a reader holds in mind."""
     for sentence in found:
+        if len(sentence.text) <= _MAX_WORDS:
+            continue
         limit = _MAX_CHINESE if _is_mostly_chinese(sentence.text) else _MAX_WORDS
-        if len(sentence.text) > limit and sentence.size > limit:
+        if sentence.size > limit:
             message = _("This sentence has %(count)d words; split it.") % {"count": sentence.size}
             yield finding("602", "warning", source, sentence.start, sentence.end, message)
 
 
 def _is_mostly_chinese(text: str) -> bool:
-    return 2 * sum(map(is_chinese, text)) > len(text.replace(" ", ""))
+    return 2 * chinese_count(text) > len(text.replace(" ", ""))
 
 
 def repetitions(source: Source, found: list[Sentence]) -> Iterator[Finding]:

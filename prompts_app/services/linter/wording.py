@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from prompts_app.contracts import Finding, Severity, VariableSpec
-from prompts_app.services.languages import is_chinese
+from prompts_app.services.languages import chinese_count, is_chinese
 from prompts_app.services.linter.findings import finding, replacement
 from prompts_app.services.linter.source import Source, inside, merged
 from prompts_app.services.linter.words import DEFINED, OUTPUT_FORM, OVERRIDE, VAGUE
@@ -118,7 +118,7 @@ def token_budget(sources: list[Source], budget: int) -> Iterator[Finding]:
 
 def estimate_tokens(text: str) -> float:
     """Return about how many tokens ``text`` is: a Chinese character is one, four other characters are one."""
-    chinese = sum(map(is_chinese, text))
+    chinese = chinese_count(text)
     return chinese + (len(text) - chinese) / 4
 
 

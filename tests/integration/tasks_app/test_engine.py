@@ -1,10 +1,12 @@
 """Tasks advanced by the real engine, prompts, gateway and ledger, in this process; only the model is scripted."""
 
+import threading
+import time
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Sum
 
 from accounts_app.services.trace import bind_trace
@@ -231,3 +233,49 @@ def test_finishing_twice_is_refused_and_a_closed_task_keeps_its_log(ada: Person,
     body = {"stage": "A", "action": "finish"}
     refused = client.post(f"/api/tasks/{task.id}/advance", body, content_type="application/json")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "task_closed")
+
+
+def waited(ada: Person, task: Task, **fields: Any) -> Any:
+    """Advance with ``Prefer: wait`` while another thread is the worker."""
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            while not stop.is_set():
+                run_id = again(ada, task).active_run_id
+                if run_id is None:
+                    time.sleep(0.02)
+                    continue
+                with tenant_context(ada.organization_id, ada.id, "owner"):
+                    run_advance(run_id=run_id)
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        body = {"stage": "A", "action": "generate", **fields}
+        path = f"/api/tasks/{task.id}/advance"
+        return ada.api().post(path, body, content_type="application/json", headers={"Prefer": "wait=30"})
+    finally:
+        stop.set()
+        worker.join(30)
+
+
+def test_waiting_caller_is_told_the_version(ada: Person, upstream: ScriptedUpstream) -> None:
+    upstream.script(DRAFT, BETTER)
+    response = waited(ada, made(ada))
+    assert (response.status_code, response["Preference-Applied"]) == (200, "wait=30")
+    assert response.json()["versionId"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status"), [(Behaviour(status=400), (422, 502)), (Behaviour(status=500), (502, 503))]
+)
+def test_waiting_caller_is_told_of_a_failure(
+    ada: Person, upstream: ScriptedUpstream, behaviour: Behaviour, status: tuple[int, ...]
+) -> None:
+    upstream.behave(*[behaviour] * 12)
+    response = waited(ada, made(ada))
+    assert response.status_code in status
+    assert set(response.json()["error"]) == {"code", "message", "details", "trace_id"}

@@ -335,3 +335,11 @@ def test_pages_send_strict_pages_without_inline_code(browser: Client, writer: Pe
     for address in (reverse("prompts:list"), reverse("prompts:detail", args=[prompt.pk]), reverse("prompts:new")):
         body = browser.get(address).content.decode()
         assert not re.search(r"\son\w+=|\sstyle=", body.split("<main", 1)[1])
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "English"), ("zh-hans", "简体中文")])
+def test_a_shared_prompt_opens_in_the_readers_language(browser: Client, language: str, words: str) -> None:
+    prompt = shared_prompt("draft_template")
+    shown = browser.get(reverse("prompts:detail", args=[prompt.pk]), headers={"Accept-Language": language})
+    assert str(shown.context["version"].language) == language
+    assert words in page(shown)

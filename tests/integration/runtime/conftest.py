@@ -24,13 +24,6 @@ class FirstRun:
     exit_code: int
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the copies of the system on one xdist worker: they share the first start, and the machine's memory."""
-    for item in items:
-        if "start_copy" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("runtime"))
-
-
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
     """Start on an empty DATA_DIR, look around, stop with SIGTERM."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 
@@ -19,7 +20,7 @@ class DeepSpaceError(Exception):
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 400
-    default_message: ClassVar[str] = _("The request could not be carried out.")  # type: ignore[assignment]
+    default_message: ClassVar[str | Promise] = _("The request could not be carried out.")
 
     def __init__(self, message: str = "", *, details: tuple[FieldError, ...] = ()) -> None:
         super().__init__(message)
@@ -39,7 +40,7 @@ class InvalidInput(DeepSpaceError):
     """A field is missing, malformed or out of range."""
 
     code = "invalid_input"
-    default_message = _("The input is not valid.")  # type: ignore[assignment]
+    default_message = _("The input is not valid.")
 
     @classmethod
     def for_field(cls, field: str, message: str) -> "InvalidInput":
@@ -52,7 +53,7 @@ class NotAuthenticated(DeepSpaceError):
 
     code = "not_authenticated"
     status = 401
-    default_message = _("Sign in, or send a valid API key.")  # type: ignore[assignment]
+    default_message = _("Sign in, or send a valid API key.")
 
 
 class PermissionRefused(DeepSpaceError):
@@ -60,7 +61,7 @@ class PermissionRefused(DeepSpaceError):
 
     code = "permission_denied"
     status = 403
-    default_message = _("Your role does not allow this.")  # type: ignore[assignment]
+    default_message = _("Your role does not allow this.")
 
 
 class NotFound(DeepSpaceError):
@@ -68,7 +69,7 @@ class NotFound(DeepSpaceError):
 
     code = "not_found"
     status = 404
-    default_message = _("There is nothing here.")  # type: ignore[assignment]
+    default_message = _("There is nothing here.")
 
 
 class CsrfFailed(DeepSpaceError):
@@ -76,7 +77,7 @@ class CsrfFailed(DeepSpaceError):
 
     code = "csrf_failed"
     status = 403
-    default_message = _("This form has expired. Load the page again and repeat what you did.")  # type: ignore[assignment]
+    default_message = _("This form has expired. Load the page again and repeat what you did.")
 
 
 class Conflict(DeepSpaceError):
@@ -84,7 +85,7 @@ class Conflict(DeepSpaceError):
 
     code = "conflict"
     status = 409
-    default_message = _("Something changed in the meantime.")  # type: ignore[assignment]
+    default_message = _("Something changed in the meantime.")
 
 
 class LastOwner(Conflict):
@@ -99,7 +100,7 @@ class MethodNotAllowed(DeepSpaceError):
 
     code = "method_not_allowed"
     status = 405
-    default_message = _("This address does not answer to this method.")  # type: ignore[assignment]
+    default_message = _("This address does not answer to this method.")
 
 
 class TooManyRequests(DeepSpaceError):
@@ -107,7 +108,7 @@ class TooManyRequests(DeepSpaceError):
 
     code = "too_many_requests"
     status = 429
-    default_message = _("Too many attempts. Wait a few minutes, then try again.")  # type: ignore[assignment]
+    default_message = _("Too many attempts. Wait a few minutes, then try again.")
 
 
 class InternalError(DeepSpaceError):
@@ -115,7 +116,7 @@ class InternalError(DeepSpaceError):
 
     code = "internal_error"
     status = 500
-    default_message = _("Something went wrong on our side. It has been recorded.")  # type: ignore[assignment]
+    default_message = _("Something went wrong on our side. It has been recorded.")
 
 
 class DependencyDown(DeepSpaceError):
@@ -123,7 +124,7 @@ class DependencyDown(DeepSpaceError):
 
     code = "unavailable"
     status = 503
-    default_message = _("A service that this needs is not available. Try again in a moment.")  # type: ignore[assignment]
+    default_message = _("A service that this needs is not available. Try again in a moment.")
 
 
 class TenantRequired(DeepSpaceError):
@@ -131,4 +132,4 @@ class TenantRequired(DeepSpaceError):
 
     code = "tenant_required"
     status = 403
-    default_message = _("No organization is active.")  # type: ignore[assignment]
+    default_message = _("No organization is active.")

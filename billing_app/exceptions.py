@@ -10,14 +10,14 @@ class InsufficientFunds(DeepSpaceError):
 
     code = "insufficient_funds"
     status = 402
-    default_message = _("The wallet does not hold enough for this. Ask an operator to top it up.")  # type: ignore[assignment]
+    default_message = _("The wallet does not hold enough for this. Ask an operator to top it up.")
 
 
 class ModelNotPriced(DeepSpaceError):
     """No price of this model is in force, so a call could not be charged."""
 
     code = "model_not_priced"
-    default_message = _("This model has no price yet.")  # type: ignore[assignment]
+    default_message = _("This model has no price yet.")
 
 
 class KeyConflict(Conflict):

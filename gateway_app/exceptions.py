@@ -16,7 +16,7 @@ class ModelNotFound(DeepSpaceError):
     """The catalogue has no such model, or it is switched off."""
 
     code = "unknown_model"
-    default_message = _("There is no such model.")  # type: ignore[assignment]
+    default_message = _("There is no such model.")
 
 
 class ModelUnavailable(DeepSpaceError):
@@ -24,7 +24,7 @@ class ModelUnavailable(DeepSpaceError):
 
     code = "model_unavailable"
     status = 503
-    default_message = _("The model does not answer. Try again in a moment.")  # type: ignore[assignment]
+    default_message = _("The model does not answer. Try again in a moment.")
 
 
 class UpstreamRefused(DeepSpaceError):
@@ -32,7 +32,7 @@ class UpstreamRefused(DeepSpaceError):
 
     code = "upstream_refused"
     status = 502
-    default_message = _("The model provider refused the request.")  # type: ignore[assignment]
+    default_message = _("The model provider refused the request.")
 
 
 class UpstreamCut(DeepSpaceError):
@@ -40,7 +40,7 @@ class UpstreamCut(DeepSpaceError):
 
     code = "upstream_cut"
     status = 502
-    default_message = _("The model provider broke off in the middle of the answer.")  # type: ignore[assignment]
+    default_message = _("The model provider broke off in the middle of the answer.")
 
 
 class UpstreamTimeout(DeepSpaceError):
@@ -48,7 +48,7 @@ class UpstreamTimeout(DeepSpaceError):
 
     code = "upstream_timeout"
     status = 504
-    default_message = _("The model took too long to answer.")  # type: ignore[assignment]
+    default_message = _("The model took too long to answer.")
 
 
 class EmptyAnswer(DeepSpaceError):
@@ -56,7 +56,7 @@ class EmptyAnswer(DeepSpaceError):
 
     code = "empty_answer"
     status = 502
-    default_message = _("The model answered with nothing. You were not charged.")  # type: ignore[assignment]
+    default_message = _("The model answered with nothing. You were not charged.")
 
 
 class CallInProgress(Conflict):

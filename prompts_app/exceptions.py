@@ -31,4 +31,4 @@ class RewriteRefused(DeepSpaceError):
 
     code = "rewrite_refused"
     status = 422
-    default_message = _("The model did not answer with a usable rewrite. Nothing was changed; try again.")  # type: ignore[assignment]
+    default_message = _("The model did not answer with a usable rewrite. Nothing was changed; try again.")

@@ -86,7 +86,7 @@ class RunNotCompletedError(DeepSpaceError):
 
     code = "run_failed"
     status = 502
-    default_message = _("The run failed. The task stands where it stood; the step can be repeated.")  # type: ignore[assignment]
+    default_message = _("The run failed. The task stands where it stood; the step can be repeated.")
 
 
 _STATUS_OF_RUN_ERRORS = {

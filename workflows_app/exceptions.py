@@ -38,7 +38,7 @@ class StepFailed(DeepSpaceError):
 
     code = "step_failed"
     status = 422
-    default_message = _("The step could not be carried out.")  # type: ignore[assignment]
+    default_message = _("The step could not be carried out.")
 
 
 class StepStopped(Exception):

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connections
+from django.utils import translation
 from psycopg import sql
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -52,6 +53,13 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> None:
         call_command("migrate", verbosity=0)
     with django_db_blocker.unblock():
         call_command("seed", verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def english_again() -> Iterator[None]:
+    """Forget the language that a request or a page of the test has activated in this thread."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture

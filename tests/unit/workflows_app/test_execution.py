@@ -8,7 +8,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import get_language, override
 
@@ -440,7 +440,11 @@ def test_a_result_survives_that_the_database_drops_its_connections() -> None:
     def cut(ctx: StepContext) -> StepResult:
         calls.append(1)
         with psycopg.connect(database_url("postgres", "postgres"), autocommit=True) as admin:
-            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [APP])
+            # Only those of this test run's database: other xdist workers have theirs.
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s AND datname = %s",
+                [APP, connection.settings_dict["NAME"]],
+            )
         return StepResult()
 
     tenant = owner()

@@ -1,5 +1,6 @@
 """Memory of every process at rest, as its share of the whole."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ MIB = 1024 * 1024
 def measure(system: System) -> Iterator[Row]:
     """Yield each kind of process: its proportional set size (shared pages counted once) against a bare Python's."""
     bare = system.spawn("bare", "-c", "import time; time.sleep(600)")
+    time.sleep(1)  # until it has loaded what it needs
     reference = _pss(psutil.Process(bare.pid))
     sizes: Counter[str] = Counter()
     counts: Counter[str] = Counter()
@@ -35,7 +37,12 @@ def _pss(process: psutil.Process) -> int:
 def _kind(process: psutil.Process) -> str:
     line = " ".join(process.cmdline())
     kinds = {"postgres": "PostgreSQL", "valkey": "Redis", "redis-server": "Redis", "granian": "web"}
-    kinds |= {"celery": "Celery", "config.runtime": "process manager", "model_server": "local model"}
+    kinds |= {
+        "celery": "Celery",
+        "config.runtime": "process manager",
+        "model_server": "local model",
+        "guard.py": "guard",
+    }
     found = next((kind for mark, kind in kinds.items() if mark in line), process.name())
     if found == "Celery":
         found += next((f" {part}" for part in ("model", "work", "beat") if part in line.split()), "")

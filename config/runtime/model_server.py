@@ -38,6 +38,10 @@ def main(port: int) -> None:
     parameters.cache_ram_mib = 0  # no prompt cache: memory matters more than a repeated prompt here
     parameters.ui = False
     parameters.warmup = False
+    # So small a model falls into loops; these keep it out of them. A request's own values come first.
+    sampling = parameters.sampling
+    sampling.min_p, sampling.penalty_repeat, sampling.penalty_last_n = 0.08, 1.05, 128
+    sampling.dry_multiplier, sampling.dry_allowed_length, sampling.dry_penalty_last_n = 0.8, 4, 2048
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = xllamacpp.Server(parameters)
     print(f"Listening on {server.listening_address}", flush=True)  # noqa: T201

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from accounts_app.tenancy.context import tenant_atomic
 from billing_app.selectors import wallet_summary
 from tests.support.accounts import Account
-from tests.support.browser import Look, Visitor, eventually
+from tests.support.browser import LOOKS, Look, Visitor, eventually
 from tests.support.stack import Stack
 from tests.support.upstream import Behaviour
 
@@ -82,7 +82,7 @@ def _task(account: Account, page: Page) -> dict[str, Any]:
     return task
 
 
-@EACH_STORY
+@pytest.mark.parametrize("look", LOOKS, indirect=True, ids=str)
 def test_a_sentence_becomes_a_streamed_and_billed_article(
     stack: Stack, somebody: Visitor, page: Page, tenant_with_money: Account, look: Look
 ) -> None:
@@ -100,6 +100,7 @@ def test_a_sentence_becomes_a_streamed_and_billed_article(
     assert len(set(run.lengths)) >= 5, run.lengths
     assert "(1 " in run.steps, "the review's finding"
     expect(page.locator(".task-card--focus [data-advance]")).to_be_visible()
+    expect(page.locator("#week .metric__value").first).not_to_have_text("$0.0000")
     somebody.check(page, "dashboard-written")
 
     page.locator(".task-card--focus .task-card__title a").click()
@@ -127,7 +128,8 @@ def test_a_sentence_becomes_a_streamed_and_billed_article(
     expect(page.locator("[data-run]")).to_be_visible()
     assert len(set(Watched().watch(page).lengths)) >= 3
     page.locator(".page-head [data-advance]").click()
-    expect(page.locator(".page-head [data-advance]")).to_have_count(0)
+    expect(page.locator(".page-head .tag--good")).to_be_visible()
+    expect(page.locator("[data-run]")).to_have_count(0)
     somebody.check(page, "task-finished")
     _check_timeline(tenant_with_money, page)
 
@@ -142,7 +144,7 @@ def _check_timeline(account: Account, page: Page) -> None:
     events.sort(key=lambda event: event["seq"])
     assert [event["prev_event_id"] for event in events[1:]] == [event["id"] for event in events[:-1]]
     assert sum(Decimal(event["cost_usd"] or 0) for event in events) == Decimal(task["cost_usd"])
-    assert page.locator(".timeline__event").count() == len(events)
+    expect(page.locator(".timeline__event")).to_have_count(len(events))
 
 
 @EACH_STORY

@@ -54,8 +54,9 @@ def entry_of(trace_id: str, action: str) -> AuditLog:
 
 def lines(log: Path, message: str, **fields: object) -> list[dict[str, Any]]:
     """Return the worker's log lines that say ``message``."""
-    text = log.read_text(errors="replace").splitlines()
-    parsed = [json.loads(line) for line in text if line.startswith("{")]
+    # The worker may be in the middle of writing the last line.
+    text = log.read_text(errors="replace").splitlines(keepends=True)
+    parsed = [json.loads(line) for line in text if line.startswith("{") and line.endswith("}\n")]
     return [line for line in parsed if line["message"] == message and fields.items() <= line.items()]
 
 

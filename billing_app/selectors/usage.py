@@ -1,4 +1,4 @@
-"""Reads. Sums come from the daily roll-up; only one task's cost is summed from its records, by an index."""
+"""Usage: sums from the daily roll-up, records to be filtered and paged."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -6,61 +6,41 @@ from uuid import UUID
 
 from django.db.models import Count, QuerySet, Sum
 
-from accounts_app.exceptions import NotFound
-from billing_app.contracts import ZERO, DaySpend, ModelSpend, UsageEntry, UsageTotals, WalletSummary
-from billing_app.models import Transaction, UsageDaily, UsageRecord, Wallet
-from billing_app.services.wallets import summary_of
+from billing_app.contracts import ZERO, DaySpend, ModelSpend, UsageEntry, UsageTotals
+from billing_app.models import UsageDaily, UsageRecord
 
-_SUMS = {name: Sum(name) for name in ("input_tokens", "output_tokens", "cost_usd", "charged_usd")}
-
-
-def wallet_summary(organization_id: UUID) -> WalletSummary:
-    """Return the organization's wallet in USD; raises NotFound when there is none for the caller."""
-    figures = Wallet.objects.filter(organization_id=organization_id).values_list("balance", "frozen").first()
-    if figures is None:
-        raise NotFound
-    return summary_of(*figures)
-
-
-def personal_wallet_owner(email: str) -> UUID | None:
-    """Return the organization that belongs to the person with this address alone; None when nobody has it."""
-    theirs = Wallet.objects.filter(
-        organization__is_personal=True,
-        organization__memberships__role="owner",
-        organization__memberships__user__email__iexact=email,
-    )
-    return theirs.values_list("organization_id", flat=True).first()
+SUMS = {name: Sum(name) for name in ("input_tokens", "output_tokens", "cost_usd", "charged_usd")}
 
 
 def cost_between(organization_id: UUID, start: date, end: date) -> Decimal:
     """Return what the calls from ``start`` to ``end`` cost, both days (UTC) included, in USD."""
-    return _days(organization_id, start, end).aggregate(cost=Sum("cost_usd"))["cost"] or ZERO
+    return days_of(organization_id, start, end).aggregate(cost=Sum("cost_usd"))["cost"] or ZERO
 
 
 def totals_between(organization_id: UUID, start: date, end: date) -> UsageTotals:
     """Return all figures from ``start`` to ``end``, both days (UTC) included."""
-    return _totals(_days(organization_id, start, end).aggregate(calls=Sum("calls"), **_SUMS))
+    return totals_of(days_of(organization_id, start, end).aggregate(calls=Sum("calls"), **SUMS))
 
 
 def spend_by_day(organization_id: UUID, start: date, end: date) -> tuple[DaySpend, ...]:
     """Return each day (UTC) from ``start`` to ``end``, both included, oldest first; days without calls have zeros."""
-    rows = _days(organization_id, start, end).values("day").annotate(calls=Sum("calls"), **_SUMS).order_by("day")
-    known = {row["day"]: _totals(row) for row in rows}
+    rows = days_of(organization_id, start, end).values("day").annotate(calls=Sum("calls"), **SUMS).order_by("day")
+    known = {row["day"]: totals_of(row) for row in rows}
     days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
     return tuple(DaySpend(day=day, totals=known.get(day, UsageTotals())) for day in days)
 
 
 def spend_by_model(organization_id: UUID, start: date, end: date) -> tuple[ModelSpend, ...]:
     """Return each model used from ``start`` to ``end``, both days (UTC) included, dearest first."""
-    rows = _days(organization_id, start, end).values("model").annotate(calls=Sum("calls"), **_SUMS)
+    rows = days_of(organization_id, start, end).values("model").annotate(calls=Sum("calls"), **SUMS)
     ordered = rows.order_by("-charged_usd", "model")
-    return tuple(ModelSpend(model=row["model"], totals=_totals(row)) for row in ordered)
+    return tuple(ModelSpend(model=row["model"], totals=totals_of(row)) for row in ordered)
 
 
 def usage_for_task(organization_id: UUID, task_id: UUID) -> UsageTotals:
     """Return what one task has used so far."""
     records = usage_records(organization_id).filter(task_id=task_id)
-    return _totals(records.aggregate(calls=Count("pk"), **_SUMS))
+    return totals_of(records.aggregate(calls=Count("pk"), **SUMS))
 
 
 def usage_entries_for_task(organization_id: UUID, task_id: UUID, *, limit: int = 200) -> tuple[UsageEntry, ...]:
@@ -80,17 +60,14 @@ def usage_records(organization_id: UUID) -> QuerySet[UsageRecord]:
     return UsageRecord.objects.filter(organization_id=organization_id)
 
 
-def transactions(organization_id: UUID) -> QuerySet[Transaction]:
-    """The organization's ledger entries, to be filtered and paged."""
-    return Transaction.objects.filter(organization_id=organization_id)
-
-
-def _days(organization_id: UUID, start: date, end: date) -> QuerySet[UsageDaily]:
+def days_of(organization_id: UUID, start: date, end: date) -> QuerySet[UsageDaily]:
+    """The organization's rows of the daily roll-up from ``start`` to ``end``, both days (UTC) included."""
     return UsageDaily.objects.filter(organization_id=organization_id, day__range=(start, end))
 
 
-def _totals(row: dict[str, object]) -> UsageTotals:
-    names = ("calls", *_SUMS)
+def totals_of(row: dict[str, object]) -> UsageTotals:
+    """Return a row of sums as totals; what there was nothing to sum of is zero."""
+    names = ("calls", *SUMS)
     return UsageTotals(**{name: row[name] for name in names if row[name] is not None})  # type: ignore[arg-type]
 
 

@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from accounts_app.services.principals import principal_of
 from accounts_app.services.trace import bind_trace
 from accounts_app.tenancy.context import NOBODY, Tenant, bound
 from accounts_app.tenancy.role import refuse_privileged_role
+from config import tracing
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 View = Callable[..., HttpResponseBase]
@@ -37,11 +39,23 @@ class TraceMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         began = time.monotonic()
-        with bind_trace(self._incoming(request)) as trace_id:
+        with bind_trace(self._incoming(request)) as trace_id, self._span(request, trace_id) as span:
             response = self.get_response(request)
             response["X-Trace-Id"] = trace_id
             self._log(request, response, time.monotonic() - began)
+            if span is not None:
+                span.set_attribute("http.response.status_code", response.status_code)
+                span.set_attribute("http.route", request.resolver_match.route if request.resolver_match else "")
             return response
+
+    @staticmethod
+    def _span(request: HttpRequest, trace_id: str) -> AbstractContextManager[Any]:
+        return tracing.span(
+            f"request {request.method}",
+            trace_id=trace_id,
+            parent=request.headers.get("traceparent", ""),
+            attributes={"http.request.method": request.method or "", "url.path": request.path},
+        )
 
     @staticmethod
     def _incoming(request: HttpRequest) -> str:

@@ -19,8 +19,10 @@ from celery.signals import before_task_publish
 from accounts_app.exceptions import TenantRequired
 from accounts_app.services.trace import bind_trace, current_trace_id
 from accounts_app.tenancy.context import operator_context, tenant_context
+from config import metrics, tracing
 
 TRACE_HEADER = "trace_id"
+PARENT_HEADER = "traceparent"
 
 R = TypeVar("R")
 TaskDecorator = Callable[[Callable[..., R]], "Task[..., R]"]
@@ -77,6 +79,7 @@ def send_trace(headers: dict[str, Any] | None = None, **_signal: Any) -> None:
     """Put the sender's trace id into the message."""
     if headers is not None:
         headers.setdefault(TRACE_HEADER, current_trace_id())
+        headers.setdefault(PARENT_HEADER, tracing.traceparent())
 
 
 def _task(run: Callable[..., R], options: dict[str, Any]) -> "Task[..., R]":
@@ -93,8 +96,11 @@ def _task(run: Callable[..., R], options: dict[str, Any]) -> "Task[..., R]":
 def _traced(function: Callable[..., object]) -> Iterator[None]:
     # Without a header (beat, or called directly) the caller's trace goes on, or a new one begins.
     request = current_task.request if current_task else None
-    header = request.get(TRACE_HEADER) if request is not None else None
-    with bind_trace(header or current_trace_id()):
+    header, parent = (request.get(TRACE_HEADER), request.get(PARENT_HEADER)) if request is not None else (None, None)
+    with (
+        bind_trace(header or current_trace_id()) as trace_id,
+        tracing.span(f"job {function.__name__}", trace_id=trace_id, parent=parent or ""),
+    ):
         yield
 
 
@@ -105,9 +111,16 @@ def _logged(level: int, function: Callable[..., R], *args: Any, **kwargs: Any) -
     except Exception:
         # Celery logs the failure too, but outside this context: without trace and organization.
         logger.exception("task.failed", extra={"task": name, "duration_ms": _since(began)})
+        _count(name, "failed", began)
         raise
     logger.log(level, "task.finished", extra={"task": name, "duration_ms": _since(began)})
+    _count(name, "finished", began)
     return result
+
+
+def _count(name: str, outcome: str, began: float) -> None:
+    metrics.child(metrics.JOBS, name, outcome).inc()
+    metrics.child(metrics.JOB_SECONDS, name).observe(time.monotonic() - began)
 
 
 def _since(began: float) -> int:

@@ -21,10 +21,13 @@ INSTALLED_APPS = [
     "django_filters",
     "django_htmx",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "rest_framework",
 ]
 
 MIDDLEWARE = [
+    # Probes bring no host name, no TLS and no session; and what is counted has passed all others.
+    "config.probes.ProbeMiddleware",
     "accounts_app.middleware.TraceMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",

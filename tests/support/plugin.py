@@ -32,6 +32,8 @@ def pytest_load_initial_conftests() -> Iterator[None]:
     os.environ["DEEPSPACE_TEST_DATABASE"] = f"test_{worker}"
     os.environ["DATABASE_URL"] = support.database_url(support.APP, f"test_{worker}")
     os.environ["REDIS_URL"] = support.redis_url(worker)
+    # Figures of the tests' own, not those of a system that runs from this checkout.
+    os.environ["METRICS_DIR"] = support.metrics_dir(worker)
     os.environ["DJANGO_SECRET_KEY"] = "only-for-tests-" + "x" * 50
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     return (yield)

@@ -29,6 +29,7 @@ class TestServices:
         urls = {role: self.postgres.url(role, "{database}") for role in ("postgres", OWNER, APP)}
         os.environ["DEEPSPACE_TEST_POSTGRES"] = json.dumps(urls)
         os.environ["DEEPSPACE_TEST_REDIS"] = self.redis.url
+        os.environ["DEEPSPACE_TEST_HOME"] = str(self.home)
 
     def stop(self) -> None:
         self.redis.stop()
@@ -53,4 +54,9 @@ def redis_url(worker: str) -> str:
     return os.environ["DEEPSPACE_TEST_REDIS"].removesuffix("/0") + f"/{number}"
 
 
-__all__ = ["APP", "OWNER", "TestServices", "are_running", "database_url", "redis_url"]
+def metrics_dir(worker: str) -> str:
+    """Return the folder of the worker's own figures."""
+    return str(Path(os.environ["DEEPSPACE_TEST_HOME"]) / f"metrics-{worker}")
+
+
+__all__ = ["APP", "OWNER", "TestServices", "are_running", "database_url", "metrics_dir", "redis_url"]

@@ -44,6 +44,7 @@ class Stack:
         return {
             **os.environ,
             "DATA_DIR": str(self.home),
+            "METRICS_DIR": str(self.home / "metrics"),
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
             "OPENAI_BASE_URL": self.upstream.url,

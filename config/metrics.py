@@ -1,0 +1,157 @@
+"""Figures for Prometheus, shared by all processes of a machine through files that they map into memory.
+
+Every process (web servers, workers, the scheduler) writes its own files in METRICS_DIR; whichever web process is asked
+for ``/metrics`` adds them up. A counter costs about 2 µs. Labels are few and bounded: routes, models, providers, steps,
+never a key, a person or an organization. See docs/observability.md.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.environment import DATA_DIR, env
+
+METRICS_DIR = Path(str(env("METRICS_DIR", default="")) or DATA_DIR / "metrics")
+
+
+def _shared() -> None:
+    """Point the library at the folder, before it is imported: then it decides how it keeps its values."""
+    try:
+        METRICS_DIR.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a command of somebody who may not write there counts for itself alone
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+        return
+    if os.access(METRICS_DIR, os.W_OK | os.X_OK):
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)
+    else:
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+
+
+_shared()
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest  # noqa: E402
+from prometheus_client.core import GaugeMetricFamily, Metric  # noqa: E402
+from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
+from prometheus_client.registry import Collector  # noqa: E402
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# More values than this of one label are counted together: a mistake must not fill the memory of the one who asks.
+MOST_VALUES = 300
+OTHER = "other"
+
+_FAST = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+_SLOW = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
+
+REQUESTS = Counter("deepspace_http_requests", "Requests answered.", ["route", "method", "status"])
+REQUEST_SECONDS = Histogram(
+    "deepspace_http_request_seconds", "From a request to the end of its answer.", ["route"], buckets=_SLOW
+)
+STEP_SECONDS = Histogram("deepspace_step_seconds", "One step of the gateway's pipeline.", ["step"], buckets=_FAST)
+FIRST_TOKEN_SECONDS = Histogram(
+    "deepspace_first_token_seconds", "From a call's dispatch to its first token.", ["model"], buckets=_SLOW
+)
+CALLS = Counter("deepspace_calls", "Model calls that ended.", ["model", "ending"])
+TOKENS = Counter("deepspace_tokens", "Tokens of settled calls, in disjoint buckets.", ["model", "bucket"])
+COST = Counter("deepspace_cost_usd", "What the tokens of settled calls are worth.", ["model"])
+CHARGED = Counter("deepspace_charged_usd", "What wallets paid for settled calls.", ["model"])
+ATTEMPTS = Counter("deepspace_provider_attempts", "Tries at providers.", ["provider", "outcome"])
+LIMITS_DEGRADED = Counter("deepspace_limits_degraded", "Calls let through without rate limits (Redis gone).", ["why"])
+BREAKERS = Gauge(
+    "deepspace_breaker_open", "Processes that keep calls away from it.", ["provider"], multiprocess_mode="livesum"
+)
+LIVE_STREAMS = Gauge("deepspace_live_streams", "Streams being sent now.", ["kind"], multiprocess_mode="livesum")
+JOBS = Counter("deepspace_jobs", "Celery jobs that ended.", ["task", "outcome"])
+JOB_SECONDS = Histogram("deepspace_job_seconds", "One Celery job.", ["task"], buckets=_SLOW)
+
+Child = Any
+_children: dict[tuple[object, ...], Child] = {}
+_values: dict[tuple[str, str], set[str]] = {}
+
+
+def child(metric: Counter | Gauge | Histogram, *labels: str) -> Child:
+    """Return the counter, gauge or histogram of these label values; found in a dictionary after the first time."""
+    key = (metric, *labels)
+    found = _children.get(key)
+    if found is None:
+        found = _children[key] = metric.labels(*(_bounded(metric, n, value) for n, value in enumerate(labels)))
+    return found
+
+
+def _bounded(metric: Counter | Gauge | Histogram, place: int, value: str) -> str:
+    known = _values.setdefault((str(metric), str(place)), set())
+    if value not in known and len(known) >= MOST_VALUES:
+        return OTHER
+    known.add(value)
+    return value
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A figure that is looked up when somebody asks: ``values`` by the values of ``labels``."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    values: Mapping[tuple[str, ...], float]
+
+
+_sources: dict[str, Callable[[], Iterable[Reading]]] = {}
+
+
+def source_register(name: str, source: Callable[[], Iterable[Reading]]) -> None:
+    """Ask ``source`` at each scrape; rooms register theirs in ``AppConfig.ready()``. It must be cheap, and may raise:
+    then ``deepspace_scrape_failed{source="name"}`` is 1 and the other figures are given all the same."""
+    _sources[name] = source
+
+
+def metrics_text() -> bytes:
+    """Return all figures of this machine's processes and of the sources, as Prometheus reads them."""
+    registry = CollectorRegistry()
+    shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if shared:
+        _forget_dead_gauges(Path(shared))
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(_Readings())
+    return generate_latest(registry) + (b"" if shared else generate_latest(REGISTRY))
+
+
+class _Readings(Collector):
+    def collect(self) -> Iterator[Metric]:
+        failed = GaugeMetricFamily("deepspace_scrape_failed", "Sources that gave no figures.", labels=["source"])
+        for name, source in sorted(_sources.items()):
+            try:
+                readings = list(source())
+            except Exception:  # noqa: BLE001 - what is down is what one wants the other figures for
+                readings = []
+                failed.add_metric([name], 1)
+            else:
+                failed.add_metric([name], 0)
+            yield from map(_family, readings)
+        yield failed
+
+
+def _family(reading: Reading) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(reading.name, reading.help, labels=reading.labels)
+    for values, figure in reading.values.items():
+        family.add_metric(values, figure)
+    return family
+
+
+def _forget_dead_gauges(folder: Path) -> None:
+    """A process that was killed has no live streams any more; its counters stay, for they only grow."""
+    for file in folder.glob("gauge_live*.db"):
+        process = file.stem.rpartition("_")[2]
+        if process.isdigit() and not _is_alive(int(process)):
+            file.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

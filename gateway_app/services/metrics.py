@@ -1,0 +1,80 @@
+"""What the gateway counts. Each function costs a few microseconds and never raises; `config.metrics` has the rest.
+
+Labels are bounded: ``model`` is a key of the catalogue, ``endpoint`` a path that we serve ("chat/completions"). Never
+pass what a caller wrote, a key or an organization.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from functools import lru_cache
+
+from billing_app.contracts import TokenBuckets
+from config import metrics
+
+_BUCKETS = ("input", "cached_input", "cache_write", "output", "reasoning")
+
+
+def call_counted(*, endpoint: str, status: int, seconds: float, method: str = "POST") -> None:
+    """Count one answered /v1 request: its HTTP status, and the time to the end of its answer (streams included)."""
+    route = f"/v1/{endpoint}"
+    metrics.child(metrics.REQUESTS, route, method, _text(status)).inc()
+    metrics.child(metrics.REQUEST_SECONDS, route).observe(seconds)
+
+
+def step_timed(step: str, seconds: float) -> None:
+    """Note how long a step of the pipeline took: "Authenticate", "Access", "Route", "Limits", "open", "settle" …"""
+    metrics.child(metrics.STEP_SECONDS, step).observe(seconds)
+
+
+def call_settled(
+    *,
+    model: str,
+    ending: str,
+    tokens: TokenBuckets,
+    cost_usd: Decimal,
+    charged_usd: Decimal,
+    first_token_ms: int | None,
+) -> None:
+    """Count a call that ended, its tokens and its cost. Floats: these are for graphs, the books are in Postgres."""
+    metrics.child(metrics.CALLS, model, ending).inc()
+    for bucket in _BUCKETS:
+        if amount := getattr(tokens, bucket):
+            metrics.child(metrics.TOKENS, model, bucket).inc(amount)
+    if cost_usd:
+        metrics.child(metrics.COST, model).inc(float(cost_usd))
+    if charged_usd:
+        metrics.child(metrics.CHARGED, model).inc(float(charged_usd))
+    if first_token_ms is not None:
+        metrics.child(metrics.FIRST_TOKEN_SECONDS, model).observe(first_token_ms / 1000)
+
+
+def attempt_counted(*, provider: str, outcome: str) -> None:
+    """Count one try at a provider: "answered", "failed" or "abandoned"."""
+    metrics.child(metrics.ATTEMPTS, provider, outcome).inc()
+
+
+def breaker_set(*, provider: str, is_open: bool) -> None:
+    """Note that this process keeps calls away from ``provider``, or lets them through again."""
+    metrics.child(metrics.BREAKERS, provider).set(1 if is_open else 0)
+
+
+def limits_degraded() -> None:
+    """Count a call that was let through without its rate limits, because Redis did not answer."""
+    metrics.child(metrics.LIMITS_DEGRADED, "redis").inc()
+
+
+@contextmanager
+def stream_live(kind: str = "v1") -> Iterator[None]:
+    """Count a stream as live for the block: ``v1`` (completions), or ``sse`` and ``websocket`` (live streams)."""
+    gauge = metrics.child(metrics.LIVE_STREAMS, kind)
+    gauge.inc()
+    try:
+        yield
+    finally:
+        gauge.dec()
+
+
+@lru_cache(maxsize=100)
+def _text(status: int) -> str:
+    return str(status)

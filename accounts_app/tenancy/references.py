@@ -15,6 +15,8 @@ _UNGUARDED = """
     JOIN pg_class parent ON parent.oid = fk.confrelid
     JOIN pg_attribute attribute ON attribute.attrelid = fk.conrelid AND attribute.attnum = fk.conkey[1]
     WHERE fk.contype = 'f' AND cardinality(fk.conkey) = 1 AND child.relnamespace = 'public'::regnamespace
+    -- A partition has the keys and the triggers of its table.
+    AND fk.conparentid = 0 AND NOT child.relispartition
     AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = child.oid AND attname = 'organization_id')
     AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = parent.oid AND attname = 'organization_id')
     AND NOT EXISTS (

@@ -11,6 +11,7 @@ from django.db.models import Model
 from psycopg import sql
 
 from accounts_app.tenancy.references import references_guard, references_unguarded
+from config.runtime.postgres import APP, OWNER
 from tests.support import services as support
 from tests.support.isolation import Cursor, isolation_faults, refuses_insert
 
@@ -19,12 +20,19 @@ ROOMS = ("accounts_app", "billing_app", "gateway_app", "prompts_app", "workflows
 # Tables of ours without an organization, and why each may be read by every tenant's transaction.
 SHARED = {
     "users": "a person belongs to several organizations; sign-in finds them before any is known",
+    "revisions": "counts changes of what all share; no data",
     "users_groups": "Django's permission groups, for staff",
     "users_user_permissions": "Django's permissions, for staff",
     "prices": "one price list for all",
-    "gateway_providers": "one catalogue for all; secrets are in the environment",
+    "gateway_providers": "one catalogue for all; API keys are in the environment or encrypted",
     "gateway_models": "one catalogue for all",
+    "gateway_routes": "one catalogue for all",
     "workspaces": "the fixed list of workspaces",
+}
+# Functions that run as the tables' owner, and why they may.
+DEFINERS = {
+    "partitions_make": "the runtime role owns no table; makes months of tables marked by the owner, nothing else",
+    "partitions_drop": "the same; drops whole months, never the last two, and only for a named operator",
 }
 # Tenant tables whose column has another name.
 NAMED_OTHERWISE = {"organizations"}
@@ -60,8 +68,8 @@ def two_tenants(superuser: Cursor) -> tuple[uuid.UUID, uuid.UUID]:
             [organization_id],
         )
         superuser.execute(
-            "INSERT INTO api_keys (id, organization_id, name, prefix, secret_hash, created_at)"
-            " VALUES (%s, %s, 'x', 'x', %s, now())",
+            "INSERT INTO api_keys (id, organization_id, name, prefix, secret_hash, created_at, scopes, models)"
+            " VALUES (%s, %s, 'x', 'x', %s, now(), '{read}', '{}')",
             [uuid.uuid4(), organization_id, uuid.uuid4().hex],
         )
     # A pending foreign key check would keep a test from altering the table.
@@ -115,11 +123,24 @@ def test_views_look_with_the_eyes_of_their_reader(superuser: Cursor) -> None:
     assert rows == []
 
 
-def test_no_function_runs_as_its_definer(superuser: Cursor) -> None:
+def test_no_partition_has_a_policy_of_its_own(superuser: Cursor) -> None:
     rows = superuser.execute(
-        "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+        "SELECT c.relname FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid WHERE c.relispartition"
     ).fetchall()
     assert rows == []
+
+
+def test_only_listed_functions_run_as_their_definer_and_only_for_the_runtime_role(superuser: Cursor) -> None:
+    rows = superuser.execute(
+        "SELECT proname, array_to_string(proconfig, ';'), pg_get_userbyid(proowner),"
+        " ARRAY(SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(grantee) END"
+        "       FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) WHERE grantee <> proowner)"
+        " FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+    ).fetchall()
+    assert {name for name, *_ in rows} <= DEFINERS.keys()
+    for name, settings, owner, callers in rows:
+        assert "search_path=pg_catalog, public, pg_temp" in settings, f"{name} could be led astray by a search path"
+        assert (owner, callers) == (OWNER, [APP]), name
 
 
 @pytest.mark.parametrize("table", TENANT_TABLES)

@@ -10,7 +10,17 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from accounts_app.admin_base import ReadOnlyAdmin
-from accounts_app.models import ApiKey, AuditLog, Membership, Organization, User
+from accounts_app.models import (
+    ApiKey,
+    AuditLog,
+    Invitation,
+    IpRule,
+    Membership,
+    Organization,
+    Project,
+    Revision,
+    User,
+)
 from accounts_app.services.api_keys import api_keys_revoke_as_operator
 
 admin.site.site_header = admin.site.site_title = "DeepSpace"
@@ -82,7 +92,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     list_select_related = ["user", "organization"]
     search_fields = ["name", "prefix", "user__email", "organization__name"]
     date_hierarchy = "created_at"
-    exclude = ["secret_hash"]
+    exclude = ["secret_hash", "previous_hash"]
     actions = ["revoke"]
 
     @admin.action(description=_("Revoke the selected keys"))
@@ -102,3 +112,43 @@ class AuditLogAdmin(ReadOnlyAdmin):
     list_select_related = ["organization"]
     search_fields = ["=trace_id", "=target_id", "action", "operator"]
     date_hierarchy = "created_at"
+
+
+@admin.register(Project)
+class ProjectAdmin(ReadOnlyAdmin):
+    list_display = ["name", "organization", "user", "created_at", "archived_at", "log_prompts"]
+    list_filter = [("archived_at", admin.EmptyFieldListFilter), "log_prompts"]
+    list_select_related = ["user", "organization"]
+    search_fields = ["=id", "name", "organization__name"]
+    date_hierarchy = "created_at"
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    list_display = ["email", "organization", "role", "sent_at", "expires_at", "accepted_at", "revoked_at"]
+    list_filter = ["role", ("accepted_at", admin.EmptyFieldListFilter), ("revoked_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["organization"]
+    search_fields = ["email", "organization__name"]
+    date_hierarchy = "created_at"
+    exclude = ["token_hash"]
+
+
+@admin.register(IpRule)
+class IpRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Here staff write the operators' own rules; those of an organization they may see, and take away."""
+
+    list_display = ["network", "action", "organization", "project", "api_key", "note", "created_at"]
+    list_filter = ["action", ("organization", admin.EmptyFieldListFilter)]
+    list_select_related = ["organization", "project", "api_key"]
+    search_fields = ["network", "note", "organization__name"]
+    date_hierarchy = "created_at"
+    fields = ["action", "network", "note"]
+
+    def has_change_permission(self, request: HttpRequest, obj: IpRule | None = None) -> bool:
+        return (obj is None or obj.organization_id is None) and super().has_change_permission(request, obj)
+
+
+@admin.register(Revision)
+class RevisionAdmin(ReadOnlyAdmin):
+    list_display = ["name", "number"]
+    search_fields = ["name"]

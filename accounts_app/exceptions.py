@@ -64,6 +64,21 @@ class PermissionRefused(DeepSpaceError):
     default_message = _("Your role does not allow this.")
 
 
+class AddressRefused(DeepSpaceError):
+    """The request comes from an address that a list keeps out."""
+
+    code = "ip_not_allowed"
+    status = 403
+    default_message = _("Requests from this address are not allowed.")
+
+
+class ScopeRefused(PermissionRefused):
+    """The API key was made without the scope that this needs."""
+
+    code = "scope_missing"
+    default_message = _("This API key was made without the scope that this needs.")
+
+
 class NotFound(DeepSpaceError):
     """There is no such thing, or it is not the caller's: the two are never told apart."""
 

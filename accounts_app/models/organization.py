@@ -22,6 +22,9 @@ class Organization(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=120)
     is_personal = models.BooleanField(_("personal"), default=False)
+    # Triggers count the changes of keys, members, projects, rules and limits; caches of them compare it. A write of
+    # the whole row with an older number does not turn it back: a trigger keeps the higher one.
+    policy_revision = models.BigIntegerField(_("policy revision"), default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:

@@ -13,7 +13,8 @@ from accounts_app.exceptions import InvalidInput, NotFound, PermissionRefused
 from accounts_app.models import ApiKey
 from accounts_app.selectors import api_keys_visible
 from accounts_app.services.audit import audit_record
-from accounts_app.services.principals import can_write, key_hash
+from accounts_app.services.cards import key_hash
+from accounts_app.services.principals import can_write
 from accounts_app.tenancy.context import current_organization_id, current_tenant
 
 NAME_LENGTH = 80

@@ -1,6 +1,8 @@
+from ipaddress import ip_network
+
 from csp.constants import NONCE, NONE, SELF
 
-from config.settings.env import PRODUCTION, env
+from config.settings.env import PRODUCTION, env, refuse
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -31,3 +33,11 @@ CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# The proxies in front, as addresses or networks. Only what they say in X-Forwarded-For counts: anybody can send that.
+TRUSTED_PROXIES = []
+for _proxy in env.list("TRUSTED_PROXIES", default=[]):
+    try:
+        TRUSTED_PROXIES.append(ip_network(_proxy.strip()))
+    except ValueError:
+        refuse("TRUSTED_PROXIES", f"has {_proxy!r}, which is no address and no network. Write it like 10.0.0.0/8,::1.")

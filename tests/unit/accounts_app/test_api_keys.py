@@ -12,7 +12,8 @@ from accounts_app.exceptions import InvalidInput, NotAuthenticated, NotFound, Pe
 from accounts_app.models import ApiKey, AuditLog, Membership, Role, User
 from accounts_app.services.api_keys import api_key_create, api_key_revoke, api_keys_revoke_as_operator
 from accounts_app.services.members import member_remove
-from accounts_app.services.principals import key_hash, principal_by_key
+from accounts_app.services.cards import key_hash
+from accounts_app.services.principals import principal_by_key
 from accounts_app.tenancy.context import operator_atomic
 from tests.factories.accounts import Person, person, team
 

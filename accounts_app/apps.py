@@ -12,8 +12,11 @@ class AccountsConfig(AppConfig):
         from accounts_app import receivers  # noqa: F401
         from accounts_app.api import schema  # noqa: F401
         from accounts_app.services import jobs  # noqa: F401
+        from accounts_app.services.traces import trace_source_register
         from accounts_app.tenancy import role  # noqa: F401
         from accounts_app.tenancy.references import guard_after_migrate
+        from accounts_app.traces import trace_source
 
         # Once, after the last migration: Django sends the signal for each room.
         post_migrate.connect(guard_after_migrate, sender=self)
+        trace_source_register("accounts", trace_source)

@@ -7,4 +7,8 @@ class GatewayConfig(AppConfig):
     verbose_name = _("Gateway")
 
     def ready(self) -> None:
+        from accounts_app.services.traces import trace_source_register
         from gateway_app import receivers  # noqa: F401 - connects them
+        from gateway_app.services.traces import trace_source
+
+        trace_source_register("gateway", trace_source)

@@ -11,7 +11,10 @@ class WorkflowsConfig(AppConfig):
     verbose_name = _("Workflows")
 
     def ready(self) -> None:
+        from accounts_app.services.traces import trace_source_register
         from workflows_app.services.seeds import seed
+        from workflows_app.traces import trace_source
 
         import_module("workflows_app.handlers")
         seed_requested.connect(seed, dispatch_uid="workflows_app.seed")
+        trace_source_register("workflows", trace_source)

@@ -81,3 +81,8 @@ def row_url(row: Model) -> str:
         return ""
     meta = row._meta  # noqa: SLF001 - Django's documented Meta API
     return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
+
+
+def milliseconds(begun: datetime, ended: datetime | None) -> int | None:
+    """Return the time between the two; None for what has not ended."""
+    return None if ended is None else round((ended - begun).total_seconds() * 1000)

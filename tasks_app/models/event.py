@@ -53,6 +53,8 @@ class TaskEvent(models.Model):
         indexes = [
             # "latest events" of a prompt's side bar
             models.Index(fields=["organization", "-created_at"], name="task_event_newest"),
+            # the trace page: everything that one request caused
+            models.Index(fields=["trace_id"], name="task_event_by_trace"),
         ]
 
     def __str__(self) -> str:

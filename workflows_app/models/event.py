@@ -29,6 +29,10 @@ class RunEvent(models.Model):
             models.UniqueConstraint(fields=["run", "seq"], name="event_seq_once"),
             models.UniqueConstraint(fields=["run", "prev_event_id"], nulls_distinct=False, name="event_chain_unforked"),
         ]
+        indexes = [
+            # the trace page: everything that one request caused
+            models.Index(fields=["trace_id"], name="run_event_by_trace"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.seq} {self.type}"

@@ -93,6 +93,8 @@ class WorkflowRun(TenantModel):
             models.Index(fields=["created_at"], condition=models.Q(announced_at__isnull=True), name="run_unannounced"),
             # a subject's runs, newest first
             models.Index(fields=["organization", "subject_id", "-created_at"], name="run_by_subject"),
+            # the trace page: the runs that one request started
+            models.Index(fields=["trace_id"], name="run_by_trace"),
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 """What this room hands to others: frozen values, never rows. Money is USD as `Decimal`, tokens are whole numbers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -62,7 +63,10 @@ class HoldRef:
 
 @dataclass(frozen=True)
 class PriceRef:
-    """One version of a model's price: USD per 1,000,000 tokens of each bucket, and USD per request."""
+    """One version of a model's price: USD per 1,000,000 tokens of each bucket, per request and per image.
+
+    ``image_tiers`` maps "quality/size" to USD per image; an image that no tier names costs ``per_image``.
+    """
 
     id: UUID
     model_key: str
@@ -73,6 +77,8 @@ class PriceRef:
     reasoning: Decimal
     per_request: Decimal = ZERO
     effective_from: datetime | None = None
+    per_image: Decimal = ZERO
+    image_tiers: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,9 @@ class UsageEntry:
     prompt_version_id: UUID | None = None
     trace_id: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
+    project_id: UUID | None = None
+    api_key_id: UUID | None = None
+    endpoint: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,14 @@
 """Errors of this room; see accounts_app.exceptions for their frame."""
 
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
 from django.utils.translation import gettext_lazy as _
 
 from accounts_app.exceptions import Conflict, DeepSpaceError
+from billing_app.contracts import ZERO
 
 
 class InsufficientFunds(DeepSpaceError):
@@ -11,6 +17,28 @@ class InsufficientFunds(DeepSpaceError):
     code = "insufficient_funds"
     status = 402
     default_message = _("The wallet does not hold enough for this. Ask an operator to top it up.")
+
+
+class BudgetExceeded(DeepSpaceError):
+    """A budget has no room for the amount. ``scope`` and ``on_exceed`` are those of the budget, money in USD."""
+
+    code = "budget_exceeded"
+    status = 402
+    default_message = _("A budget has been used up. Ask an owner or admin of the organization to raise it.")
+
+    budget_id: UUID | None = None
+    scope: str = ""
+    on_exceed: str = ""
+    limit: Decimal = ZERO
+    left: Decimal = ZERO
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> "BudgetExceeded":
+        """Return the error that a ledger function's answer speaks of."""
+        error = cls()
+        error.budget_id, error.scope, error.on_exceed = UUID(answer["budget"]), answer["scope"], answer["on_exceed"]
+        error.limit, error.left = Decimal(answer["limit"]), Decimal(answer["left"])
+        return error
 
 
 class ModelNotPriced(DeepSpaceError):

@@ -20,7 +20,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     ]
     list_filter = ["ending", "provider", "model"]
     list_select_related = ["organization"]
-    search_fields = ["=id", "=call_id", "=task_id", "=run_id", "=trace_id", "organization__name"]
+    search_fields = ["=id", "=task_id", "=run_id", "=trace_id", "organization__name"]
     date_hierarchy = "created_at"
 
 

@@ -1,5 +1,6 @@
 from decimal import Decimal
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -21,8 +22,25 @@ class HoldStatus(models.TextChoices):
 class Hold(TenantModel):
     """Money set aside before a model call, in USD."""
 
+    # Checked by the composite key to the wallet; the hold is written on the hot path.
+    organization = models.ForeignKey(
+        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    user = models.ForeignKey(
+        "accounts_app.User", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_constraint=False,
+        db_index=False,
+    )  # fmt: skip
     # Books outlive what they are about: nothing with entries can be deleted.
-    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="holds")
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.PROTECT, related_name="holds", db_constraint=False, db_index=False
+    )
+    # Whose call it is: facts that stay when project or key are gone.
+    project_id = models.UUIDField(_("project"), null=True, blank=True)
+    api_key_id = models.UUIDField(_("API key"), null=True, blank=True)
+    # Where the amount is reserved, and where what is captured will count as spent.
+    budget_windows = ArrayField(
+        models.UUIDField(), verbose_name=_("budget windows"), default=list, db_default=[], blank=True
+    )
     amount = models.DecimalField(_("amount (USD)"), max_digits=20, decimal_places=10)
     captured = models.DecimalField(_("captured (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))
     refunded = models.DecimalField(_("refunded (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))

@@ -24,6 +24,9 @@ class Price(models.Model):
     output = models.DecimalField(_("output (USD per 1M tokens)"), max_digits=20, decimal_places=10)
     reasoning = models.DecimalField(_("reasoning (USD per 1M tokens)"), max_digits=20, decimal_places=10)
     per_request = models.DecimalField(_("per request (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))
+    per_image = models.DecimalField(_("per image (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))
+    # "quality/size" → USD per image, as text; an image that no tier names costs `per_image`.
+    image_tiers = models.JSONField(_("image tiers"), default=dict, blank=True)
     source = models.CharField(_("source"), max_length=300)
     source_date = models.DateField(_("date of the source"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -39,7 +42,7 @@ class Price(models.Model):
             models.CheckConstraint(
                 condition=Q(
                     input__gte=0, cached_input__gte=0, cache_write__gte=0, output__gte=0, reasoning__gte=0,
-                    per_request__gte=0,
+                    per_request__gte=0, per_image__gte=0,
                 ),
                 name="price_not_negative",
             ),
@@ -59,5 +62,7 @@ class Price(models.Model):
             output=self.output,
             reasoning=self.reasoning,
             per_request=self.per_request,
+            per_image=self.per_image,
+            image_tiers={tier: Decimal(usd) for tier, usd in self.image_tiers.items()},
             effective_from=self.effective_from,
         )

@@ -30,10 +30,16 @@ class Transaction(models.Model):
     """One ledger entry, in USD. Append-only: a trigger refuses UPDATE and DELETE, a correction is a new entry."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    organization = models.ForeignKey("accounts_app.Organization", on_delete=models.PROTECT, related_name="+")
+    # Without keys of their own to organization, wallet and hold: the composite ones below keep all three (see the
+    # migrations), and each key costs every entry a look-up.
+    organization = models.ForeignKey(
+        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
     # No foreign key: the entry outlives the user, and SET NULL would be an UPDATE.
     user_id = models.UUIDField(_("user"), null=True, blank=True)
-    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="transactions")
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.PROTECT, related_name="transactions", db_constraint=False, db_index=False
+    )
     # 1, 2, 3 … within the wallet: the order in which its balance changed.
     seq = models.BigIntegerField(_("entry"))
     kind = models.CharField(_("kind"), max_length=10, choices=TransactionKind)
@@ -41,7 +47,9 @@ class Transaction(models.Model):
     amount = models.DecimalField(_("amount (USD)"), max_digits=20, decimal_places=10)
     balance_after = models.DecimalField(_("balance after (USD)"), max_digits=20, decimal_places=10)
     frozen_after = models.DecimalField(_("frozen after (USD)"), max_digits=20, decimal_places=10)
-    hold = models.ForeignKey(Hold, on_delete=models.PROTECT, null=True, blank=True, related_name="transactions")
+    hold = models.ForeignKey(
+        Hold, on_delete=models.PROTECT, null=True, blank=True, related_name="transactions", db_constraint=False
+    )
     idempotency_key = models.CharField(_("idempotency key"), max_length=160)
     # SHA-256 over the request's fields: tells a repeated request from another one under the same key.
     fingerprint = models.CharField(_("fingerprint"), max_length=64)
@@ -49,6 +57,9 @@ class Transaction(models.Model):
     trace_id = models.CharField(_("trace id"), max_length=32, blank=True)
     note = models.CharField(_("note"), max_length=200, blank=True)
     created_at = models.DateTimeField(_("created at"))
+    # SHA-256 over the entry and the hash of the one before it (`ledger_hash` in billing_app/sql), in hexadecimal.
+    prev_hash = models.CharField(_("hash of the entry before"), max_length=64, blank=True)
+    hash = models.CharField(_("hash"), max_length=64)
 
     class Meta:
         db_table = "transactions"

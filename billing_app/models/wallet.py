@@ -8,13 +8,15 @@ from accounts_app.tenancy.models import TenantModel
 
 
 class Wallet(TenantModel):
-    """An organization's money in USD. Only `services.ledger` changes it, one guarded UPDATE with one ledger entry."""
+    """An organization's money in USD. Only the functions in billing_app/sql change it, always with a ledger entry."""
 
     balance = models.DecimalField(_("balance (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))
     # The part of the balance that open holds have set aside.
     frozen = models.DecimalField(_("frozen (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))
     # Number of the last ledger entry: a missing one leaves a gap that the ledger check names.
     seq = models.BigIntegerField(_("last entry"), default=0)
+    # Hash of the last entry, which the next one continues; empty before the first.
+    hash = models.CharField(_("hash of the last entry"), max_length=64, blank=True, default="")
 
     class Meta:
         db_table = "wallets"

@@ -86,17 +86,17 @@ _USAGE_AND_CAPTURES = """
     SELECT CASE WHEN u.id IS NULL THEN 'holds' ELSE 'openai_usage' END, coalesce(u.id::text, c.hold_id),
            coalesce(u.organization_id, c.organization_id),
            format('charged %s', coalesce(u.charged_usd::text, 'nothing: no record')),
-           format('captured %s for %s', coalesce(c.captured, 0), coalesce(u.call_id::text, c.ref))
-    FROM captures c FULL JOIN openai_usage u ON u.organization_id = c.organization_id AND u.call_id::text = c.ref
+           format('captured %s for %s', coalesce(c.captured, 0), coalesce(u.id::text, c.ref))
+    FROM captures c FULL JOIN openai_usage u ON u.organization_id = c.organization_id AND u.id::text = c.ref
     WHERE coalesce(u.charged_usd, 0) <> coalesce(c.captured, 0)
 """
 
 _ROLL_UP_AND_USAGE = """
     WITH counted AS (
-        SELECT organization_id, (created_at AT TIME ZONE 'UTC')::date AS day, model, count(*) AS calls,
+        SELECT organization_id, (created_at AT TIME ZONE 'UTC')::date AS day, model, project_id, api_key_id, user_id, count(*) AS calls,
                sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
                sum(cost_usd) AS cost_usd, sum(charged_usd) AS charged_usd
-        FROM openai_usage GROUP BY organization_id, day, model
+        FROM openai_usage GROUP BY organization_id, day, model, project_id, api_key_id, user_id
     )
     SELECT 'usage_daily', concat_ws(' ', coalesce(d.day, c.day), coalesce(d.model, c.model)),
            coalesce(d.organization_id, c.organization_id),
@@ -104,6 +104,9 @@ _ROLL_UP_AND_USAGE = """
            concat_ws(', ', c.calls, c.input_tokens, c.output_tokens, c.cost_usd, c.charged_usd)
     FROM usage_daily d
     FULL JOIN counted c ON c.organization_id = d.organization_id AND c.day = d.day AND c.model = d.model
+        AND coalesce(c.project_id, '00000000-0000-0000-0000-000000000000'::uuid) = coalesce(d.project_id, '00000000-0000-0000-0000-000000000000'::uuid)
+        AND coalesce(c.api_key_id, '00000000-0000-0000-0000-000000000000'::uuid) = coalesce(d.api_key_id, '00000000-0000-0000-0000-000000000000'::uuid)
+        AND coalesce(c.user_id, '00000000-0000-0000-0000-000000000000'::uuid) = coalesce(d.user_id, '00000000-0000-0000-0000-000000000000'::uuid)
     WHERE (d.calls, d.input_tokens, d.output_tokens, d.cost_usd, d.charged_usd)
           IS DISTINCT FROM (c.calls, c.input_tokens, c.output_tokens, c.cost_usd, c.charged_usd)
 """

@@ -1,26 +1,23 @@
 """Holds: money set aside before a call, resolved once after it.
 
-Locks are taken in one order everywhere: the hold's row, then the wallet's, then the daily roll-up's.
+Locks are taken in one order everywhere: the hold's row, the wallet's, its budgets' windows, then the roll-ups'.
 """
 
 import logging
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts_app.exceptions import DeepSpaceError, InvalidInput, NotFound
-from accounts_app.services.trace import current_trace_id
-from accounts_app.tenancy.context import tenant_or_nobody
+from accounts_app.exceptions import InvalidInput, NotFound
 from billing_app.contracts import ZERO, HoldRef
-from billing_app.exceptions import HoldResolved, OverCapture, OverRefund
-from billing_app.models import Hold, HoldStatus, Transaction, TransactionKind
+from billing_app.exceptions import BudgetExceeded, HoldResolved, InsufficientFunds, OverCapture, OverRefund
+from billing_app.models import Hold, HoldStatus, TransactionKind
 from billing_app.services import ledger
 from billing_app.services.amounts import amount_checked
 from billing_app.signals import hold_expired
@@ -29,107 +26,96 @@ logger = logging.getLogger(__name__)
 
 SWEEP = 1000
 
+_REFUSALS = {
+    "insufficient_funds": InsufficientFunds,
+    "no_wallet": NotFound,
+    "not_found": NotFound,
+    "resolved": HoldResolved,
+}
+
 
 def wallet_hold(
-    *, organization_id: UUID, amount: Decimal, key: str, billing_ref_id: str, expires_in: timedelta
+    *,
+    organization_id: UUID,
+    amount: Decimal,
+    key: str,
+    billing_ref_id: str,
+    expires_in: timedelta,
+    project_id: UUID | None = None,
+    api_key_id: UUID | None = None,
 ) -> HoldRef:
     """Set ``amount`` USD (> 0) aside for what ``billing_ref_id`` names, for at most ``expires_in``.
 
-    The same key with the same fields returns the same hold. Raises InsufficientFunds (402), KeyConflict, NotFound
-    without a wallet, InvalidInput for a bad amount or time, TypeError for a float. Queries: 2 in a transaction.
+    It is reserved in each budget of the organization, of the bound person, of the project and of the key as well. The
+    same key with the same fields returns the same hold. Raises InsufficientFunds (402), BudgetExceeded (402),
+    KeyConflict, NotFound without a wallet, InvalidInput for a bad amount or time, TypeError for a float. One query.
     """
-    exact, key = amount_checked(amount), ledger.key_checked(key)
-    hold = Hold(
-        id=uuid4(),
-        organization_id=organization_id,
-        user_id=tenant_or_nobody().user_id,
+    exact, key, hold_id = amount_checked(amount), ledger.key_checked(key), uuid4()
+    asked = ledger.fingerprint(TransactionKind.HOLD, exact, billing_ref_id, expires_in.total_seconds())
+    expires_at = _expiry(expires_in)
+    answer = ledger.function_call(
+        "ledger_hold",
+        organization=organization_id,
+        project=project_id,
+        api_key=api_key_id,
+        hold=hold_id,
         amount=exact,
-        billing_ref_id=billing_ref_id,
-        trace_id=current_trace_id(),
-        expires_at=_expiry(expires_in),
+        key=key,
+        fingerprint=asked,
+        ref=billing_ref_id,
+        expires_at=expires_at.isoformat(),
     )
-    fields = (exact, billing_ref_id, expires_in.total_seconds())
-    entry = ledger.Entry(TransactionKind.HOLD, exact, key, fields, hold.id, billing_ref_id)
-
-    def act() -> HoldRef:
-        hold.wallet_id = ledger.entry_post(organization_id, entry).wallet_id
-        hold.save(force_insert=True)
-        return hold_ref(hold)
-
-    return ledger.post_once(act, scope=Q(organization_id=organization_id), entry=entry, replay=_stored_hold)
+    if answer["outcome"] == ledger.KEY_TAKEN:
+        stored = ledger.stored_entry(Q(organization_id=organization_id), key, asked)
+        with transaction.atomic():
+            return hold_ref(Hold.objects.get(transactions=stored))
+    _expect("held", answer)
+    return HoldRef(hold_id, UUID(answer["wallet"]), exact, expires_at, billing_ref_id)
 
 
 def hold_extend(*, hold_id: UUID, amount: Decimal, expires_in: timedelta | None = None) -> HoldRef:
     """Raise an open hold to ``amount`` USD in total (never lower it), and let it live ``expires_in`` from now.
 
-    Needs no key: a hold that is as large already stays as it is. Raises HoldResolved, InsufficientFunds, NotFound.
+    Needs no key: a hold that is as large already stays as it is. Raises HoldResolved, InsufficientFunds,
+    BudgetExceeded, NotFound. One query.
     """
-    exact = amount_checked(amount)
-    with transaction.atomic():
-        hold = _mine().select_for_update().filter(pk=hold_id).first()
-        if hold is None:
-            raise NotFound
-        if hold.status != HoldStatus.OPEN:
-            raise HoldResolved
-        if exact > hold.amount:
-            key = f"{ledger.AUTO}extend:{hold.id}:{exact}"
-            entry = ledger.Entry(TransactionKind.HOLD, exact - hold.amount, key, (), hold.id, hold.billing_ref_id)
-            ledger.entry_post(hold.organization_id, entry)
-            hold.amount = exact
-        if expires_in is not None:
-            hold.expires_at = max(hold.expires_at, _expiry(expires_in))
-        hold.save(update_fields=["amount", "expires_at"])
-    return hold_ref(hold)
+    expires_at = None if expires_in is None else _expiry(expires_in).isoformat()
+    answer = ledger.function_call(
+        "ledger_extend", organization=ledger.mine(), hold=hold_id, amount=amount_checked(amount), expires_at=expires_at
+    )
+    _expect("extended", answer)
+    until = datetime.fromisoformat(answer["expires_at"])
+    return HoldRef(hold_id, UUID(answer["wallet"]), ledger.usd(answer, "amount"), until, answer["ref"])
 
 
 def hold_capture(*, hold_id: UUID, amount: Decimal, key: str) -> Decimal:
     """Take ``amount`` USD (≥ 0) of an open hold for good, return the rest to the wallet, and return what was taken.
 
     A hold past its time can be captured until the sweep has expired it. The same key and amount again return the same
-    answer. Raises OverCapture, HoldResolved, KeyConflict, NotFound. Queries: 3 in a transaction, 2 without a rest.
+    answer. Raises OverCapture, HoldResolved, KeyConflict, NotFound. One query.
     """
-    exact, key = amount_checked(amount, least=ZERO), ledger.key_checked(key)
-    entry = ledger.Entry(TransactionKind.CAPTURE, exact, key, (exact, hold_id), hold_id)
-
-    def act() -> Decimal:
-        held = _resolve(hold_id, HoldStatus.CAPTURED, key, captured=exact)
-        ledger.entry_post(held.organization_id, replace(entry, billing_ref_id=held.billing_ref_id))
-        if held.amount > exact:
-            rest = ledger.Entry(
-                TransactionKind.RELEASE, held.amount - exact, f"{ledger.AUTO}rest:{hold_id}", (), hold_id,
-                held.billing_ref_id,
-            )  # fmt: skip
-            ledger.entry_post(held.organization_id, rest)
-        return exact
-
-    return ledger.post_once(act, scope=_wallet_of(hold_id), entry=entry, replay=_stored_amount)
+    exact = amount_checked(amount, least=ZERO)
+    asked = ledger.fingerprint(TransactionKind.CAPTURE, exact, hold_id)
+    return _moved("ledger_capture", "captured", hold_id, key, asked, OverCapture, amount=exact)
 
 
 def hold_release(*, hold_id: UUID, key: str, reason: str = "") -> Decimal:
     """Give the whole of an open hold back to the wallet, and return how much that was (USD).
 
-    The same key and reason again return the same answer. Raises HoldResolved, KeyConflict, NotFound.
+    The same key and reason again return the same answer. Raises HoldResolved, KeyConflict, NotFound. One query.
     """
-    return _give_back(hold_id, HoldStatus.RELEASED, ledger.key_checked(key), reason)
+    asked = ledger.fingerprint(TransactionKind.RELEASE, hold_id, reason)
+    return _moved("ledger_release", "released", hold_id, key, asked, note=reason, status=HoldStatus.RELEASED.value)
 
 
 def capture_refund(*, hold_id: UUID, amount: Decimal, key: str, note: str = "") -> Decimal:
     """Pay ``amount`` USD of a captured hold back, and return it; all refunds together never exceed the capture.
 
-    The same key with the same fields returns the same answer. Raises OverRefund, KeyConflict, NotFound.
+    The same key with the same fields returns the same answer. Raises OverRefund, KeyConflict, NotFound. One query.
     """
-    exact, key = amount_checked(amount), ledger.key_checked(key)
-    entry = ledger.Entry(TransactionKind.REFUND, exact, key, (exact, hold_id, note), hold_id, note=note)
-
-    def act() -> Decimal:
-        captured = _mine().filter(pk=hold_id, captured__gte=F("refunded") + exact)
-        if not captured.update(refunded=F("refunded") + exact):
-            raise _refusal(hold_id, key, OverRefund())
-        hold = Hold.objects.get(pk=hold_id)
-        ledger.entry_post(hold.organization_id, replace(entry, billing_ref_id=hold.billing_ref_id))
-        return exact
-
-    return ledger.post_once(act, scope=_wallet_of(hold_id), entry=entry, replay=_stored_amount)
+    exact = amount_checked(amount)
+    asked = ledger.fingerprint(TransactionKind.REFUND, exact, hold_id, note)
+    return _moved("ledger_refund", "refunded", hold_id, key, asked, OverRefund, amount=exact, note=note)
 
 
 def holds_expire() -> int:
@@ -158,91 +144,54 @@ def hold_ref(hold: Hold) -> HoldRef:
     )
 
 
-@dataclass(frozen=True)
-class _Held:
-    organization_id: UUID
-    billing_ref_id: str
-    amount: Decimal
+def _moved(
+    function: str,
+    done: str,
+    hold_id: UUID,
+    key: str,
+    asked: str,
+    too_much: type[OverCapture | OverRefund] = OverCapture,
+    **fields: Any,
+) -> Decimal:
+    """Move a hold's money by ``function``, or find the same request's entry; return the amount (USD)."""
+    answer = ledger.function_call(
+        function,
+        organization=ledger.mine(),
+        hold=hold_id,
+        key=ledger.key_checked(key),
+        fingerprint=asked,
+        **fields,
+    )
+    if answer["outcome"] == ledger.KEY_TAKEN:
+        return ledger.stored_entry(Q(wallet__holds=hold_id), key, asked).amount
+    if answer["outcome"] == "over":
+        raise too_much
+    _expect(done, answer)
+    return ledger.usd(answer, "amount")
 
 
-_RESOLVE = """
-UPDATE holds SET status = %(status)s, captured = %(captured)s, resolved_at = %(now)s
-WHERE id = %(hold_id)s AND status = 'open' AND amount >= %(captured)s
-  AND (%(mine)s::uuid IS NULL OR organization_id = %(mine)s::uuid)
-RETURNING organization_id, billing_ref_id, amount
-"""
-
-
-def _resolve(hold_id: UUID, status: HoldStatus, key: str, *, captured: Decimal = ZERO) -> _Held:
-    """End the hold: the guard lets one caller through, the others find it resolved."""
-    parameters: dict[str, Any] = {
-        "hold_id": hold_id,
-        "status": status.value,
-        "captured": captured,
-        "now": timezone.now(),
-        "mine": tenant_or_nobody().organization_id,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_RESOLVE, parameters)
-        row = cursor.fetchone()
-    if row is None:
-        raise _refusal(hold_id, key, OverCapture())
-    return _Held(*row)
-
-
-def _refusal(hold_id: UUID, key: str, too_much: DeepSpaceError) -> Exception:
-    """Why the guard let nobody through: a repeated request, no such hold, a resolved one, or too large an amount."""
-    if ledger.key_is_taken(_wallet_of(hold_id), key):
-        return ledger.KeyTaken()
-    hold = _mine().filter(pk=hold_id).first()
-    if hold is None:
-        return NotFound()
-    resolved = hold.status != HoldStatus.OPEN and isinstance(too_much, OverCapture)
-    return HoldResolved() if resolved else too_much
-
-
-def _give_back(hold_id: UUID, status: HoldStatus, key: str, note: str) -> Decimal:
-    def act() -> Decimal:
-        held = _resolve(hold_id, status, key)
-        posted = replace(entry, amount=held.amount, billing_ref_id=held.billing_ref_id)
-        ledger.entry_post(held.organization_id, posted)
-        return held.amount
-
-    # How much it is shows only under the lock: the hold may just be growing.
-    entry = ledger.Entry(TransactionKind.RELEASE, ZERO, key, (hold_id, note), hold_id, note=note)
-    return ledger.post_once(act, scope=_wallet_of(hold_id), entry=entry, replay=_stored_amount)
+def _expect(outcome: str, answer: dict[str, Any]) -> None:
+    if answer["outcome"] == "budget_exceeded":
+        raise BudgetExceeded.of(answer)
+    if answer["outcome"] != outcome:
+        raise _REFUSALS[answer["outcome"]]
 
 
 def _expire(hold_id: UUID) -> bool:
+    key = f"{ledger.AUTO}expire:{hold_id}"
     try:
         with transaction.atomic():
-            _give_back(hold_id, HoldStatus.EXPIRED, f"{ledger.AUTO}expire:{hold_id}", "expired")
-            billing_ref_id = Hold.objects.values_list("billing_ref_id", flat=True).get(pk=hold_id)
-            hold_expired.send(sender=Hold, hold_id=hold_id, billing_ref_id=billing_ref_id)
-    except HoldResolved:
-        return False  # its call was settled in this moment
+            answer = ledger.function_call(
+                "ledger_release", hold=hold_id, key=key, fingerprint=ledger.fingerprint(TransactionKind.RELEASE, key),
+                note="expired", status=HoldStatus.EXPIRED.value,
+            )  # fmt: skip
+            if answer["outcome"] != "released":
+                return False  # its call was settled in this moment
+            hold_expired.send(sender=Hold, hold_id=hold_id, billing_ref_id=answer["ref"])
     except Exception:
         logger.exception("hold.expiry_failed", extra={"hold_id": str(hold_id)})
         return False
     return True
-
-
-def _mine() -> QuerySet[Hold]:
-    """The bound organization's holds; all of them in an operator context."""
-    organization_id = tenant_or_nobody().organization_id
-    return Hold.objects.all() if organization_id is None else Hold.objects.filter(organization_id=organization_id)
-
-
-def _wallet_of(hold_id: UUID) -> Q:
-    return Q(wallet__holds=hold_id)
-
-
-def _stored_hold(stored: Transaction) -> HoldRef:
-    return hold_ref(Hold.objects.get(transactions=stored))
-
-
-def _stored_amount(stored: Transaction) -> Decimal:
-    return stored.amount
 
 
 def _expiry(expires_in: timedelta) -> datetime:

@@ -1,30 +1,26 @@
-"""The one place where a wallet changes: a guarded UPDATE and its entry, in one statement.
+"""The ledger's functions (billing_app/sql), called from Python. Money moves there and nowhere else.
 
 Whoever comes second waits at the wallet's row until the first has committed, and is then judged by the new balance.
+A function answers with its outcome and has then done all or nothing; none raises for what is to be expected.
 """
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
 from decimal import Decimal
-from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID
 
-import psycopg
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts_app.exceptions import InvalidInput, NotFound
+from accounts_app.exceptions import InvalidInput
 from accounts_app.services.trace import current_trace_id
 from accounts_app.tenancy.context import tenant_or_nobody
-from billing_app.exceptions import InsufficientFunds, KeyConflict
-from billing_app.models import Transaction, TransactionKind, Wallet
+from billing_app.exceptions import KeyConflict
+from billing_app.models import Transaction, TransactionKind
 
-T = TypeVar("T")
-
-# kind → how its amount moves (balance, frozen)
+# kind → how its amount moves (balance, frozen): what `ledger_post` does, for those who show entries.
 EFFECTS: dict[TransactionKind, tuple[int, int]] = {
     TransactionKind.TOPUP: (1, 0),
     TransactionKind.HOLD: (0, 1),
@@ -37,58 +33,8 @@ EFFECTS: dict[TransactionKind, tuple[int, int]] = {
 AUTO = "auto:"
 MAX_KEY = 120
 
-_POST = """
-WITH moved AS (
-    UPDATE wallets
-    SET balance = balance + %(balance)s, frozen = frozen + %(frozen)s, seq = seq + 1
-    WHERE organization_id = %(organization_id)s
-      AND balance - frozen >= %(needed)s
-      AND NOT EXISTS (
-          SELECT FROM transactions t WHERE t.wallet_id = wallets.id AND t.idempotency_key = %(key)s
-      )
-    RETURNING id, organization_id, balance, frozen, seq
-)
-INSERT INTO transactions (
-    id, organization_id, user_id, wallet_id, seq, kind, amount, balance_after, frozen_after, hold_id,
-    idempotency_key, fingerprint, billing_ref_id, trace_id, note, created_at
-)
-SELECT %(id)s, organization_id, %(user_id)s, id, seq, %(kind)s, %(amount)s, balance, frozen, %(hold_id)s,
-       %(key)s, %(fingerprint)s, %(billing_ref_id)s, %(trace_id)s, %(note)s, %(now)s
-FROM moved
-RETURNING wallet_id, balance_after, frozen_after
-"""
-
-
-class KeyTaken(Exception):
-    """The idempotency key has an entry already; `post_once` turns this into its answer or a conflict."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is to be written. ``amount`` in USD; ``fields`` are all that a repeated request must have in common."""
-
-    kind: TransactionKind
-    amount: Decimal
-    key: str
-    fields: tuple[object, ...] = ()
-    hold_id: UUID | None = None
-    billing_ref_id: str = ""
-    note: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the request: equal for the same request only."""
-        request = repr((self.kind.value, *map(str, self.fields)))
-        return hashlib.sha256(request.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Posted:
-    """The wallet after an entry, in USD."""
-
-    wallet_id: UUID
-    balance: Decimal
-    frozen: Decimal
+# The outcome of a request whose key has an entry already.
+KEY_TAKEN = "key_taken"
 
 
 def key_checked(key: str) -> str:
@@ -98,71 +44,42 @@ def key_checked(key: str) -> str:
     return key
 
 
-def entry_post(organization_id: UUID, entry: Entry) -> Posted:
-    """Move the organization's wallet and write the entry, in one statement within the caller's transaction.
+def fingerprint(kind: TransactionKind, *fields: object) -> str:
+    """Return a digest of a request: equal for the same request only. ``fields`` are all that it must have in common."""
+    request = repr((kind.value, *map(str, fields)))
+    return hashlib.sha256(request.encode()).hexdigest()
 
-    Raises InsufficientFunds when the available sum does not cover it, NotFound when there is no such wallet for the
-    caller, KeyTaken when the key was used. Call it through `post_once`, which also settles races for the key.
+
+def function_call(name: str, **fields: Any) -> dict[str, Any]:
+    """Run one of the functions and return its answer, of which ``outcome`` says what became of it.
+
+    Adds the bound person and trace. Call it inside a transaction, or in none: it is one statement either way.
     """
-    by_balance, by_frozen = (sign * entry.amount for sign in EFFECTS[entry.kind])
-    parameters: dict[str, Any] = {
-        "id": uuid4(),
-        "organization_id": organization_id,
-        "user_id": tenant_or_nobody().user_id,
-        "kind": entry.kind.value,
-        "amount": entry.amount,
-        "balance": by_balance,
-        "frozen": by_frozen,
-        "needed": max(by_frozen - by_balance, Decimal(0)),
-        "hold_id": entry.hold_id,
-        "key": entry.key,
-        "fingerprint": entry.fingerprint,
-        "billing_ref_id": entry.billing_ref_id,
-        "trace_id": current_trace_id(),
-        "note": entry.note,
-        "now": timezone.now(),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_POST, parameters)
-        row = cursor.fetchone()
-    if row is None:
-        raise _refusal(organization_id, entry.key)
-    return Posted(*row)
+    call = {"user": tenant_or_nobody().user_id, "trace": current_trace_id(), **fields}
+    # Without a savepoint of its own: nothing is raised inside that the caller could want to survive.
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        cursor.execute(f"SELECT {name}(%s::jsonb)", [json.dumps(call, default=str)])
+        answer: dict[str, Any] = json.loads(cursor.fetchone()[0])
+    return answer
 
 
-def post_once(act: Callable[[], T], *, scope: Q, entry: Entry, replay: Callable[[Transaction], T]) -> T:
-    """Run ``act``, which posts ``entry``; where its key has an entry already, ``replay`` the stored answer.
+def stored_entry(scope: Q, key: str, asked: str) -> Transaction:
+    """Return the entry under ``key`` of the wallet that ``scope`` finds among transactions.
 
-    ``scope`` finds the wallet among transactions. Two at once: the second waits for the first, then replays. Raises
-    KeyConflict when the stored request was another.
+    Raises KeyConflict when the request that made it was not ``asked`` (a fingerprint).
     """
-    try:
-        with transaction.atomic():
-            return act()
-    except KeyTaken:
-        pass
-    except IntegrityError as error:
-        if not _violates(error, "transaction_key_once"):
-            raise
     with transaction.atomic():
-        stored = Transaction.objects.get(scope, idempotency_key=entry.key)
-        if stored.fingerprint != entry.fingerprint:
-            raise KeyConflict
-        return replay(stored)
+        stored = Transaction.objects.get(scope, idempotency_key=key)
+    if stored.fingerprint != asked:
+        raise KeyConflict
+    return stored
 
 
-def key_is_taken(scope: Q, key: str) -> bool:
-    """Whether the wallet that ``scope`` finds among transactions has an entry under ``key``."""
-    return Transaction.objects.filter(scope, idempotency_key=key).exists()
+def mine() -> UUID | None:
+    """The bound organization; None in an operator context, which reaches all."""
+    return tenant_or_nobody().organization_id
 
 
-def _refusal(organization_id: UUID, key: str) -> Exception:
-    if key_is_taken(Q(organization_id=organization_id), key):
-        return KeyTaken()
-    known = Wallet.objects.filter(organization_id=organization_id).exists()
-    return InsufficientFunds() if known else NotFound()
-
-
-def _violates(error: IntegrityError, constraint: str) -> bool:
-    cause = error.__cause__
-    return isinstance(cause, psycopg.Error) and cause.diag.constraint_name == constraint
+def usd(answer: dict[str, Any], name: str) -> Decimal:
+    """Return one amount (USD) of an answer."""
+    return Decimal(answer[name])

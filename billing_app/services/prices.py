@@ -1,5 +1,6 @@
 """Prices: which one is in force, and what a call costs by it."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal, localcontext
 from uuid import UUID
@@ -34,8 +35,11 @@ def prices_in_force() -> dict[str, PriceRef]:
     return {price.model_key: price.ref() for price in latest}
 
 
-def price_cost(price: PriceRef, tokens: TokenBuckets) -> Decimal:
-    """Return what ``tokens`` cost in USD: exact, rounded half up once, at the end, to ten places."""
+def price_cost(price: PriceRef, tokens: TokenBuckets, images: int = 0, image_tier: str = "") -> Decimal:
+    """Return what ``tokens`` and ``images`` cost in USD: exact, rounded half up once, at the end, to ten places.
+
+    ``image_tier`` is "quality/size"; a tier that the price does not name costs its ``per_image``.
+    """
     with localcontext(prec=60):
         millionths = (
             price.input * tokens.input
@@ -44,7 +48,8 @@ def price_cost(price: PriceRef, tokens: TokenBuckets) -> Decimal:
             + price.output * tokens.output
             + price.reasoning * tokens.reasoning
         )
-        return amount_rounded(millionths / PER_TOKENS + price.per_request)
+        per_image = price.image_tiers.get(image_tier, price.per_image)
+        return amount_rounded(millionths / PER_TOKENS + price.per_request + per_image * images)
 
 
 @transaction.atomic
@@ -59,9 +64,11 @@ def price_set(
     cache_write: Decimal | None = None,
     reasoning: Decimal | None = None,
     per_request: Decimal = ZERO,
+    per_image: Decimal = ZERO,
+    image_tiers: Mapping[str, Decimal] | None = None,
     source_date: date | None = None,
 ) -> PriceRef:
-    """Append the price of ``model_key`` from ``effective_from`` on, in USD per 1,000,000 tokens.
+    """Append the price of ``model_key`` from ``effective_from`` on, in USD per 1,000,000 tokens, request and image.
 
     Left out, cached input and cache writes cost as much as input, and reasoning as much as output. The same price again
     changes nothing; another one from the same moment raises KeyConflict. Raises TypeError for floats.
@@ -75,17 +82,22 @@ def price_set(
         "output": output,
         "reasoning": output if reasoning is None else reasoning,
         "per_request": per_request,
+        "per_image": per_image,
     }
     checked = {name: amount_checked(rate, field=name, least=ZERO) for name, rate in rates.items()}
+    tiers = {
+        tier: str(amount_checked(usd, field=f"image_tiers.{tier}", least=ZERO))
+        for tier, usd in (image_tiers or {}).items()
+    }
     price, created = Price.objects.get_or_create(
         model_key=model_key,
         effective_from=effective_from,
-        defaults={**checked, "source": source, "source_date": source_date},
+        defaults={**checked, "image_tiers": tiers, "source": source, "source_date": source_date},
     )
     if created:
-        data = {name: str(rate) for name, rate in checked.items()}
+        data = {name: str(rate) for name, rate in checked.items()} | ({"image_tiers": tiers} if tiers else {})
         audit_record(action="price.set", target_type="price", target_id=price.id, data={"model": model_key, **data})
-    elif any(getattr(price, name) != rate for name, rate in checked.items()):
+    elif price.image_tiers != tiers or any(getattr(price, name) != rate for name, rate in checked.items()):
         raise KeyConflict(_("This model has another price from the same moment."))
     return price.ref()
 

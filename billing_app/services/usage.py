@@ -1,30 +1,21 @@
-"""Usage records: one for each model call, with the day's roll-up kept in the same transaction."""
+"""Usage records: one for each model call, with the roll-ups kept in the same statement."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import transaction
+from django.utils import timezone
 
 from accounts_app.services.trace import current_trace_id
 from accounts_app.tenancy.context import current_organization_id, tenant_or_nobody
 from billing_app.contracts import ZERO, PriceRef, TokenBuckets, UsageEntry
 from billing_app.exceptions import KeyConflict
 from billing_app.models import UsageRecord
+from billing_app.services import ledger
 from billing_app.services.amounts import amount_checked
 from billing_app.signals import usage_recorded
-
-_ROLL_UP = """
-INSERT INTO usage_daily (organization_id, day, model, calls, input_tokens, output_tokens, cost_usd, charged_usd)
-VALUES (%s, %s, %s, 1, %s, %s, %s, %s)
-ON CONFLICT (organization_id, day, model) DO UPDATE SET
-    calls = usage_daily.calls + 1,
-    input_tokens = usage_daily.input_tokens + excluded.input_tokens,
-    output_tokens = usage_daily.output_tokens + excluded.output_tokens,
-    cost_usd = usage_daily.cost_usd + excluded.cost_usd,
-    charged_usd = usage_daily.charged_usd + excluded.charged_usd
-"""
 
 
 def usage_record(
@@ -41,6 +32,9 @@ def usage_record(
     run_id: UUID | None = None,
     step_key: str = "",
     prompt_version_id: UUID | None = None,
+    project_id: UUID | None = None,
+    api_key_id: UUID | None = None,
+    endpoint: str = "",
     meta: dict[str, Any] | None = None,
     organization_id: UUID | None = None,
     user_id: UUID | None = None,
@@ -51,16 +45,19 @@ def usage_record(
     locks are always taken in the same order, and a snapshot never sees a charge without its usage. ``cost_usd`` is what
     the tokens are worth by ``price``, ``charged_usd`` what was captured. ``organization_id`` and ``user_id`` are the
     bound tenant's unless given (an operator context has none). Raises KeyConflict when the call was recorded with other
-    figures, TenantRequired. Queries: 2 in a transaction.
+    figures, TenantRequired. One query.
     """
     record = UsageRecord(
+        id=call_id,
         organization_id=organization_id or current_organization_id(),
         user_id=user_id or tenant_or_nobody().user_id,
+        project_id=project_id,
+        api_key_id=api_key_id,
         task_id=task_id,
         run_id=run_id,
         step_key=step_key,
         prompt_version_id=prompt_version_id,
-        call_id=call_id,
+        endpoint=endpoint,
         provider=provider,
         model=model,
         ending=ending,
@@ -74,16 +71,14 @@ def usage_record(
         charged_usd=amount_checked(charged_usd, field="charged_usd", least=ZERO),
         trace_id=current_trace_id(),
         meta=meta or {},
+        created_at=timezone.now(),
     )
-    try:
-        with transaction.atomic():
-            return _record(record)
-    except IntegrityError:
-        with transaction.atomic():
-            stored = UsageRecord.objects.filter(call_id=call_id).first()
-        if stored is None:
-            raise
-    return _replay(stored, record)
+    with transaction.atomic():
+        if ledger.function_call("usage_insert", **_fields(record))["outcome"] == "exists":
+            return _replay(record)
+        entry = record.entry()
+        usage_recorded.send(sender=UsageRecord, usage=entry, task_id=task_id, run_id=run_id)
+    return entry
 
 
 def usage_day(moment: datetime) -> date:
@@ -91,19 +86,37 @@ def usage_day(moment: datetime) -> date:
     return moment.astimezone(UTC).date()
 
 
-def _record(record: UsageRecord) -> UsageEntry:
-    record.save(force_insert=True)
-    day = usage_day(record.created_at)
-    totals = (record.tokens.input_total, record.tokens.output_total, record.cost_usd, record.charged_usd)
-    with connection.cursor() as cursor:
-        cursor.execute(_ROLL_UP, (record.organization_id, day, record.model, *totals))
-    entry = record.entry()
-    usage_recorded.send(sender=UsageRecord, usage=entry, task_id=entry.task_id, run_id=entry.run_id)
-    return entry
+def _fields(record: UsageRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "organization": record.organization_id,
+        "user": record.user_id,
+        "project": record.project_id,
+        "api_key": record.api_key_id,
+        "task": record.task_id,
+        "run": record.run_id,
+        "step_key": record.step_key,
+        "prompt_version": record.prompt_version_id,
+        "endpoint": record.endpoint,
+        "provider": record.provider,
+        "model": record.model,
+        "ending": record.ending,
+        "uncached_input_tokens": record.uncached_input_tokens,
+        "cached_input_tokens": record.cached_input_tokens,
+        "cache_write_tokens": record.cache_write_tokens,
+        "visible_output_tokens": record.visible_output_tokens,
+        "reasoning_tokens": record.reasoning_tokens,
+        "price": record.price_id,
+        "cost_usd": record.cost_usd,
+        "charged_usd": record.charged_usd,
+        "meta": record.meta,
+        "created_at": record.created_at.isoformat(),
+    }
 
 
-def _replay(stored: UsageRecord, asked: UsageRecord) -> UsageEntry:
+def _replay(asked: UsageRecord) -> UsageEntry:
+    stored = UsageRecord.objects.filter(pk=asked.pk).first()
     same = ("organization_id", "model", "provider", "ending", "cost_usd", "charged_usd", "tokens", "task_id", "run_id")
-    if any(getattr(stored, name) != getattr(asked, name) for name in same):
+    if stored is None or any(getattr(stored, name) != getattr(asked, name) for name in same):
         raise KeyConflict
     return stored.entry()

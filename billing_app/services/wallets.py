@@ -3,13 +3,15 @@
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from accounts_app.exceptions import InvalidInput
+from accounts_app.exceptions import InvalidInput, NotFound
 from accounts_app.services.audit import audit_record
 from billing_app.contracts import WalletSummary
-from billing_app.models import Transaction, TransactionKind, Wallet
+from billing_app.exceptions import InsufficientFunds
+from billing_app.models import TransactionKind, Wallet
 from billing_app.services import ledger
 from billing_app.services.amounts import LIMIT, amount_checked, credits_of
 
@@ -53,15 +55,17 @@ def summary_of(balance: Decimal, frozen: Decimal) -> WalletSummary:
 
 
 def _add(kind: TransactionKind, organization_id: UUID, amount: Decimal, key: str, note: str) -> WalletSummary:
-    entry = ledger.Entry(kind=kind, amount=amount, key=key, fields=(amount, note), note=note)
-
-    def act() -> WalletSummary:
-        posted = ledger.entry_post(organization_id, entry)
-        data = {"organization_id": str(organization_id), "amount": str(amount), "note": note}
-        audit_record(action=f"wallet.{kind.value}", target_type="wallet", target_id=posted.wallet_id, data=data)
-        return summary_of(posted.balance, posted.frozen)
-
-    def replay(stored: Transaction) -> WalletSummary:
+    asked = ledger.fingerprint(kind, amount, note)
+    with transaction.atomic():
+        answer = ledger.function_call(
+            "ledger_credit", organization=organization_id, kind=kind.value, amount=amount, key=key, fingerprint=asked,
+            note=note,
+        )  # fmt: skip
+        if answer["outcome"] == "credited":
+            data = {"organization_id": str(organization_id), "amount": str(amount), "note": note}
+            audit_record(action=f"wallet.{kind.value}", target_type="wallet", target_id=answer["wallet"], data=data)
+            return summary_of(ledger.usd(answer, "balance"), ledger.usd(answer, "frozen"))
+    if answer["outcome"] == ledger.KEY_TAKEN:
+        stored = ledger.stored_entry(Q(organization_id=organization_id), key, asked)
         return summary_of(stored.balance_after, stored.frozen_after)
-
-    return ledger.post_once(act, scope=Q(organization_id=organization_id), entry=entry, replay=replay)
+    raise InsufficientFunds if answer["outcome"] == "insufficient_funds" else NotFound

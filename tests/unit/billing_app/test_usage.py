@@ -120,10 +120,10 @@ def test_floats_are_refused() -> None:
         usage_record(**call(price, cost_usd=0.1))
 
 
-def test_recording_needs_two_queries(django_assert_num_queries: Any) -> None:
-    """Besides savepoint and release of the nested frame: the record, the roll-up."""
+def test_recording_is_one_statement(django_assert_num_queries: Any) -> None:
+    """Besides savepoint and release of the frame that the receivers share: record and roll-ups together."""
     organization_id, price = organization_with(), price_of()
-    with tenant_atomic(organization_id), django_assert_num_queries(4):
+    with tenant_atomic(organization_id), django_assert_num_queries(3):
         usage_record(**call(price))
 
 

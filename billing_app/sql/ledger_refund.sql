@@ -1,0 +1,35 @@
+-- Pay a part of a capture back: {"hold", "amount", "key", "fingerprint", "note", "trace", "user"} →
+-- {"outcome": "refunded", "amount", "balance", "frozen"}, or "over", "key_taken", "not_found".
+CREATE FUNCTION ledger_refund(call jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    hold holds;
+    wallet wallets;
+    entry transactions;
+BEGIN
+    entry.amount := call->>'amount';
+    SELECT * INTO hold FROM holds WHERE id = (call->>'hold')::uuid
+       AND (call->>'organization' IS NULL OR organization_id = (call->>'organization')::uuid) FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN '{"outcome": "not_found"}';
+    ELSIF hold.captured < hold.refunded + entry.amount THEN
+        RETURN ledger_refusal(hold.wallet_id, call->>'key', '{"outcome": "over"}');
+    END IF;
+    SELECT * INTO wallet FROM wallets WHERE id = hold.wallet_id FOR UPDATE;
+    entry.kind := 'refund';
+    entry.idempotency_key := call->>'key';
+    entry.fingerprint := call->>'fingerprint';
+    entry.user_id := call->>'user';
+    entry.hold_id := hold.id;
+    entry.billing_ref_id := hold.billing_ref_id;
+    entry.trace_id := coalesce(call->>'trace', '');
+    entry.note := coalesce(call->>'note', '');
+    wallet := ledger_post(wallet, entry);
+    IF wallet.id IS NULL THEN
+        RETURN '{"outcome": "key_taken"}';
+    END IF;
+    UPDATE holds SET refunded = refunded + entry.amount WHERE id = hold.id;
+    PERFORM ledger_save(wallet);
+    PERFORM ledger_windows_move(hold.budget_windows, -entry.amount, 0);
+    RETURN jsonb_build_object('outcome', 'refunded', 'amount', entry.amount::text, 'balance', wallet.balance::text,
+                              'frozen', wallet.frozen::text);
+END $$;

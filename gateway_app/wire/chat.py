@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from gateway_app.services import tokens
 from gateway_app.wire import fields
 from gateway_app.wire.base import Reading, Wanted, Wire
-from gateway_app.wire.media import media_of
+from gateway_app.wire.media import input_bound, media_of
 from gateway_app.wire.splice import Document, Edit
 
 _USAGE = '{"include_usage":true}'
@@ -33,12 +33,10 @@ class ChatWire(Wire):
             raise fields.wrong("web_search_options", _("This gateway has no price for searching the web."))
         choices = fields.choices(values, "n")
         limit = fields.output_limit(values, "max_completion_tokens", "max_tokens")
-        media = media_of(messages, model)
-        frames = tokens.FRAME_TOKENS * len(messages) + tokens.REQUEST_TOKENS
         return Wanted(
             model=model,
             is_stream=fields.flag(values, "stream"),
-            input_bound=fields.utf8_size(body, values) - media.replaces + media.bound + frames,
+            input_bound=input_bound(body, values, messages, model),
             max_output=None if limit is None else limit * choices,
             images=0,
             image_tier="",

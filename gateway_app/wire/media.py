@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gateway_app.services import tokens
+from gateway_app.wire import fields
+
 # The input lies at the provider; only the model's context window bounds it.
 UNKNOWN_INPUT = 1_000_000_000
 
@@ -33,6 +36,13 @@ class Media:
     replaces: int = 0
     bound: int = 0
     usual: int = 0
+
+
+def input_bound(body: bytes, values: dict[str, Any], items: list[dict[str, Any]], model: str) -> int:
+    """Return the most tokens that a request with these messages (or items) can be."""
+    media = media_of(items, model)
+    frames = tokens.FRAME_TOKENS * len(items) + tokens.REQUEST_TOKENS
+    return min(fields.utf8_size(body, values) - media.replaces + media.bound + frames, UNKNOWN_INPUT)
 
 
 def media_of(items: list[dict[str, Any]], model: str) -> Media:

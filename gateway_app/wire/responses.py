@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from gateway_app.services import tokens
 from gateway_app.wire import fields
 from gateway_app.wire.base import Reading, Wanted, Wire
-from gateway_app.wire.media import UNKNOWN_INPUT, media_of
+from gateway_app.wire.media import UNKNOWN_INPUT, input_bound, media_of
 from gateway_app.wire.splice import Document
 from gateway_app.wire.sse import event_bytes
 
@@ -33,13 +33,11 @@ class ResponsesWire(Wire):
         values = found.values
         items = _items(values)
         _is_priced(values)
-        media = media_of(items, model)
-        frames = tokens.FRAME_TOKENS * len(items) + tokens.REQUEST_TOKENS
-        bound = fields.utf8_size(body, values) - media.replaces + media.bound + frames
+        is_stored = any(values.get(name) for name in _STORED)
         return Wanted(
             model=model,
             is_stream=fields.flag(values, "stream"),
-            input_bound=UNKNOWN_INPUT if any(values.get(name) for name in _STORED) else min(bound, UNKNOWN_INPUT),
+            input_bound=UNKNOWN_INPUT if is_stored else input_bound(body, values, items, model),
             max_output=fields.output_limit(values, "max_output_tokens"),
             images=0,
             image_tier="",

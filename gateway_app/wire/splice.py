@@ -7,9 +7,8 @@ speed; this module only walks over the members of one object.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from json.scanner import make_scanner
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -39,7 +38,8 @@ def _constant(name: str) -> Any:
     raise _RefusedError(_("%(name)s is no JSON number.") % {"name": name})
 
 
-_scan = make_scanner(json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant))
+_decoder: Any = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ ends where an event ends, nothing is kept back) the very bytes that came are han
 import json
 import re
 from collections.abc import Callable
-from json.scanner import make_scanner
 from typing import Any
 
 DONE = b"[DONE]"
@@ -15,7 +14,8 @@ DONE = b"[DONE]"
 LONGEST = 64 * 1024 * 1024
 
 _CRLF = re.compile(rb"\r\n?")
-_scan = make_scanner(json.JSONDecoder())
+_decoder: Any = json.JSONDecoder()
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once
 
 
 class Malformed(ValueError):

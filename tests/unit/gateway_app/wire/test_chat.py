@@ -48,7 +48,7 @@ def test_silence_on_limits_is_told_apart_from_a_limit() -> None:
     assert wanted(PATH, messages=HELLO, max_completion_tokens=7, max_tokens=9).max_output == 9
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=60), min_size=1, max_size=4))
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=60), min_size=1, max_size=4))
 def test_input_is_bounded_by_its_bytes_however_it_is_escaped(texts: list[str]) -> None:
     messages = [{"role": "user", "content": text} for text in texts]
     size = sum(len(text.encode()) + tokens.FRAME_TOKENS for text in texts)
@@ -241,7 +241,7 @@ def test_cuts_of_the_reads_make_no_difference(texts: list[str], places: list[int
 
 def test_whole_answer_is_counted() -> None:
     found = reading(PATH, messages=HELLO)
-    message = {"role": "assistant", "content": "Hello.", "refusal": None, "annotations": []}
+    message: dict[str, Any] = {"role": "assistant", "content": "Hello.", "refusal": None, "annotations": []}
     found.body(raw({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": USAGE}))
     assert (found.has_content, found.finish_reason, found.error) == (True, "stop", None)
     assert found.reported == TokenBuckets(input=30, output=12)

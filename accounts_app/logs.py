@@ -1,10 +1,15 @@
-"""Structured logs: one JSON object a line, with the trace id and the tenant of the work that wrote it."""
+"""Structured logs: one JSON object a line, with the trace id and the tenant of the work that wrote it.
+
+Secrets are taken out of every line (`accounts_app.redaction`). Prompts and answers are not logged at all, but for
+projects that ask for it: those go to the logger ``deepspace.prompts``, which an operator can send elsewhere.
+"""
 
 import json
 import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from accounts_app.redaction import redact
 from accounts_app.services.trace import current_trace_id
 from accounts_app.tenancy.context import tenant_or_nobody
 
@@ -28,4 +33,6 @@ class JsonFormatter(logging.Formatter):
         line.update((key, value) for key, value in vars(record).items() if key not in _PLAIN)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps({k: v for k, v in line.items() if v not in ("", None)}, default=str, ensure_ascii=False)
+        text = json.dumps({k: v for k, v in line.items() if v not in ("", None)}, default=str, ensure_ascii=False)
+        # The whole line, for here message, fields and the exception's text first stand together.
+        return redact(text)

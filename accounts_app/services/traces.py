@@ -54,9 +54,14 @@ def trace_source_register(name: str, source: TraceSource) -> None:
     _sources[name] = source
 
 
+def is_trace_id(text: str) -> bool:
+    """Whether ``text`` is 32 lower-case hex digits."""
+    return _TRACE_ID.fullmatch(text) is not None
+
+
 def trace_events(trace_id: str) -> tuple[TraceEvent, ...]:
     """Return what every room knows of the trace, oldest first; raises NotFound for what is no trace id."""
-    if not _TRACE_ID.fullmatch(trace_id):
+    if not is_trace_id(trace_id):
         raise NotFound
     found = [event for name in sorted(_sources) for event in _sources[name](trace_id)]
     return tuple(sorted(found, key=lambda event: event.at))

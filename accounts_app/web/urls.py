@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from accounts_app.web import keys, language, organization
+from accounts_app.web import keys, language, organization, traces
 
 _settings = [
     path("settings/keys/", keys.KeysView.as_view(), name="keys"),
@@ -22,7 +22,12 @@ _settings = [
     ),
 ]
 
+_traces = [
+    path("traces/", traces.TraceSearchView.as_view(), name="traces"),
+    path("traces/<slug:trace_id>/", traces.TraceView.as_view(), name="trace"),
+]
+
 urlpatterns = [
-    path("", include((_settings, "accounts"))),
+    path("", include(([*_settings, *_traces], "accounts"))),
     path("i18n/setlang/", language.set_language, name="set_language"),
 ]

@@ -7,7 +7,7 @@ INSTALLED_APPS = [
     "prompts_app",
     "workflows_app",
     "tasks_app",
-    "django.contrib.admin",
+    "config.admin.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

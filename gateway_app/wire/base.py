@@ -5,8 +5,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from accounts_app.exceptions import InvalidInput
 from billing_app.contracts import TokenBuckets
 from gateway_app.services import tokens
@@ -79,7 +77,7 @@ class Wire(ABC):
     def _read(self, found: Document, model: str, body: bytes) -> Wanted: ...
 
     def _read_form(self, found: Form) -> Wanted:
-        raise InvalidInput(_("Send the body as JSON."))
+        raise InvalidInput("Send the body as JSON.")
 
     def _stream_edits(self, found: Document) -> list[tuple[int, int, str]]:
         """What makes the provider tell a stream's usage."""

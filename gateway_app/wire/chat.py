@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from gateway_app.services import tokens
 from gateway_app.wire import fields
 from gateway_app.wire.base import Reading, Wanted, Wire
@@ -30,7 +28,7 @@ class ChatWire(Wire):
         messages = fields.objects(values, "messages")
         fields.tier_is_priced(values)
         if values.get("web_search_options") is not None:
-            raise fields.wrong("web_search_options", _("This gateway has no price for searching the web."))
+            raise fields.wrong("web_search_options", "This gateway has no price for searching the web.")
         choices = fields.choices(values, "n")
         limit = fields.output_limit(values, "max_completion_tokens", "max_tokens")
         return Wanted(
@@ -56,7 +54,7 @@ def wants_usage(values: dict[str, Any]) -> bool:
     if options is None:
         return False
     if not isinstance(options, dict):
-        raise fields.wrong("stream_options", _("Must be an object."))
+        raise fields.wrong("stream_options", "Must be an object.")
     return fields.flag(options, "include_usage", "stream_options.")
 
 

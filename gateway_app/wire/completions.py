@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from gateway_app.services import tokens
 from gateway_app.wire import fields
 from gateway_app.wire.base import Wanted, Wire
@@ -31,7 +29,7 @@ class CompletionsWire(Wire):
             limit = None if limit is None else limit + bound
         suffix = fields.text(values, "suffix")
         if fields.flag(values, "stream") and (fields.number(values, "best_of") or 1) > 1:
-            raise fields.wrong("best_of", _("A stream has no best of several answers."))
+            raise fields.wrong("best_of", "A stream has no best of several answers.")
         return Wanted(
             model=model,
             is_stream=fields.flag(values, "stream"),

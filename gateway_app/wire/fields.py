@@ -1,9 +1,8 @@
-"""The fields that money depends on, checked; what is wrong is told in OpenAI's way: ``messages[0].content``."""
+"""The fields that money depends on, checked; what is wrong is told in English and in OpenAI's way:
+``messages[0].content``."""
 
 import json
 from typing import Any
-
-from django.utils.translation import gettext as _
 
 from accounts_app.exceptions import InvalidInput
 
@@ -21,10 +20,10 @@ def wrong(field: str, message: str) -> InvalidInput:
 def model_name(values: dict[str, Any]) -> str:
     """Return the model's name."""
     if "model" not in values:
-        raise wrong("model", _("You must provide a model parameter."))
+        raise wrong("model", "You must provide a model parameter.")
     name = values["model"]
     if not isinstance(name, str) or not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise wrong("model", _("This is no name of a model."))
+        raise wrong("model", "This is no name of a model.")
     return name
 
 
@@ -32,7 +31,7 @@ def flag(values: dict[str, Any], name: str, path: str = "") -> bool:
     """Return a boolean; null and absent are false."""
     value = values.get(name)
     if value is not None and not isinstance(value, bool):
-        raise wrong(path + name, _("Must be true or false."))
+        raise wrong(path + name, "Must be true or false.")
     return bool(value)
 
 
@@ -42,9 +41,9 @@ def number(values: dict[str, Any], name: str, *, least: int = 1, most: int = MOS
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
-        raise wrong(name, _("Must be a whole number."))
+        raise wrong(name, "Must be a whole number.")
     if not least <= value <= most:
-        raise wrong(name, _("Must be from %(least)s to %(most)s.") % {"least": least, "most": most})
+        raise wrong(name, f"Must be from {least} to {most}.")
     return value
 
 
@@ -52,7 +51,7 @@ def text(values: dict[str, Any], name: str) -> str:
     """Return a string, empty when it is null or absent."""
     value = values.get(name)
     if value is not None and not isinstance(value, str):
-        raise wrong(name, _("Must be a string."))
+        raise wrong(name, "Must be a string.")
     return value or ""
 
 
@@ -73,17 +72,17 @@ def objects(values: dict[str, Any], name: str, *, required: bool = True) -> list
     if value is None and not required:
         return []
     if not isinstance(value, list) or (required and not value):
-        raise wrong(name, _("Must be a list of objects."))
+        raise wrong(name, "Must be a list of objects.")
     for index, item in enumerate(value):
         if not isinstance(item, dict):
-            raise wrong(f"{name}[{index}]", _("Must be an object."))
+            raise wrong(f"{name}[{index}]", "Must be an object.")
     return value
 
 
 def tier_is_priced(values: dict[str, Any]) -> None:
     """Refuse what providers bill above the list price of a model."""
     if values.get("service_tier") == "priority":
-        raise wrong("service_tier", _("This gateway has no price for priority processing."))
+        raise wrong("service_tier", "This gateway has no price for priority processing.")
 
 
 def json_text(value: object) -> str:

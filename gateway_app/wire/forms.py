@@ -4,8 +4,6 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from django.utils.translation import gettext as _
-
 from accounts_app.exceptions import InvalidInput
 
 _BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
@@ -49,7 +47,7 @@ def form(body: bytes, content_type: str) -> Form:
     """Parse ``body``; raises InvalidInput for what is no form, and for a plain field sent twice."""
     found = _BOUNDARY.search(content_type)
     if not found:
-        raise InvalidInput(_("The content type names no boundary."))
+        raise InvalidInput("The content type names no boundary.")
     parts = _parts(body, b"--" + (found[1] or found[2]).encode())
     digest = hashlib.sha256()
     values: dict[str, str] = {}
@@ -60,7 +58,7 @@ def form(body: bytes, content_type: str) -> Form:
         if part.is_file or part.name.endswith("[]"):
             continue
         if part.name in values:
-            raise InvalidInput.for_field(part.name, _("This field came twice."))
+            raise InvalidInput.for_field(part.name, "This field came twice.")
         values[part.name] = _text(value, part.name)
     return Form(content_type, tuple(parts), values, digest.hexdigest())
 
@@ -93,8 +91,8 @@ def _text(value: bytes, name: str) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise InvalidInput.for_field(name, _("This field is not valid UTF-8.")) from None
+        raise InvalidInput.for_field(name, "This field is not valid UTF-8.") from None
 
 
 def _malformed() -> InvalidInput:
-    return InvalidInput(_("The body is no valid form."))
+    return InvalidInput("The body is no valid form.")

@@ -3,8 +3,6 @@
 import re
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from billing_app.contracts import TokenBuckets
 from gateway_app.services import tokens
 from gateway_app.wire import fields
@@ -37,7 +35,7 @@ class ImagesWire(Wire):
         values = found.values
         pictures = values.get("images") or []
         if not isinstance(pictures, list):
-            raise fields.wrong("images", _("Must be a list of objects."))
+            raise fields.wrong("images", "Must be a list of objects.")
         pictures = [*pictures, *([values["mask"]] if values.get("mask") else [])]
         return self._wanted(values, model, found, self._hash(body), pictures=len(pictures))
 
@@ -125,11 +123,11 @@ def _sum(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, 
 
 def _whole_number(value: str, name: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
-        raise fields.wrong(name, _("Must be a whole number."))
+        raise fields.wrong(name, "Must be a whole number.")
     return int(value)
 
 
 def _boolean(value: str) -> bool:
     if value not in ("true", "false", ""):
-        raise fields.wrong("stream", _("Must be true or false."))
+        raise fields.wrong("stream", "Must be true or false.")
     return value == "true"

@@ -1,7 +1,5 @@
 """Inputs that are text or tokens: a string, several, a list of token numbers, or several of these."""
 
-from django.utils.translation import gettext as _
-
 from gateway_app.services import tokens
 from gateway_app.wire import fields
 
@@ -14,11 +12,11 @@ def input_size(values: dict[str, object], name: str) -> tuple[int, int]:
     if isinstance(value, str):
         return 1, len(value.encode())
     if not isinstance(value, list) or not value:
-        raise fields.wrong(name, _("Must be a string, a list of strings, or tokens."))
+        raise fields.wrong(name, "Must be a string, a list of strings, or tokens.")
     if _are_tokens(value):
         return 1, len(value)
     if len(value) > _MOST_INPUTS:
-        raise fields.wrong(name, _("Too many inputs; %(most)s are allowed.") % {"most": _MOST_INPUTS})
+        raise fields.wrong(name, f"Too many inputs; {_MOST_INPUTS} are allowed.")
     return len(value), sum(_size(item, f"{name}[{index}]") for index, item in enumerate(value))
 
 
@@ -36,7 +34,7 @@ def _size(item: object, path: str) -> int:
         return len(item.encode())
     if isinstance(item, list) and item and _are_tokens(item):
         return len(item)
-    raise fields.wrong(path, _("Must be a string or a list of tokens."))
+    raise fields.wrong(path, "Must be a string or a list of tokens.")
 
 
 def _are_tokens(value: list[object]) -> bool:

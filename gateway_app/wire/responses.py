@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from gateway_app.services import tokens
 from gateway_app.wire import fields
 from gateway_app.wire.base import Reading, Wanted, Wire
@@ -152,7 +150,7 @@ def _is_priced(values: dict[str, Any]) -> None:
     """Refuse what is not paid by its tokens alone, and what would be answered when nobody reads its usage."""
     fields.tier_is_priced(values)
     if fields.flag(values, "background"):
-        raise fields.wrong("background", _("This gateway answers at once; it cannot price what is answered later."))
+        raise fields.wrong("background", "This gateway answers at once; it cannot price what is answered later.")
     for index, tool in enumerate(fields.objects(values, "tools", required=False)):
         if str(tool.get("type")).startswith(_BILLED_APART):
-            raise fields.wrong(f"tools[{index}].type", _("This gateway has no price for this tool."))
+            raise fields.wrong(f"tools[{index}].type", "This gateway has no price for this tool.")

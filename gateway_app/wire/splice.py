@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from accounts_app.exceptions import InvalidInput
 
 _space = re.compile(r"[ \t\n\r]*").match
@@ -30,12 +28,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         # The provider might read the other one than we do.
-        raise _RefusedError(_("An object has the same key twice."))
+        raise _RefusedError("An object has the same key twice.")
     return found
 
 
 def _constant(name: str) -> Any:
-    raise _RefusedError(_("%(name)s is no JSON number.") % {"name": name})
+    raise _RefusedError(f"{name} is no JSON number.")
 
 
 _decoder: Any = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
@@ -83,20 +81,20 @@ def document(body: bytes) -> Document:
     except _RefusedError as error:
         raise InvalidInput(str(error)) from None
     except UnicodeDecodeError:
-        raise InvalidInput(_("The body is not valid UTF-8.")) from None
+        raise InvalidInput("The body is not valid UTF-8.") from None
     except UnicodeEncodeError:
-        raise InvalidInput(_("The body has half of a surrogate pair.")) from None
+        raise InvalidInput("The body has half of a surrogate pair.") from None
     except RecursionError:
-        raise InvalidInput(_("The body is nested too deeply.")) from None
+        raise InvalidInput("The body is nested too deeply.") from None
     except (ValueError, StopIteration):
-        raise InvalidInput(_("The body is not valid JSON.")) from None
+        raise InvalidInput("The body is not valid JSON.") from None
     return found
 
 
 def _whole(text: str) -> Document:
     found, end = _object(text, 0)
     if end != len(text):
-        raise _RefusedError(_("Something follows the JSON object."))
+        raise _RefusedError("Something follows the JSON object.")
     return found
 
 
@@ -104,7 +102,7 @@ def _object(text: str, at: int) -> tuple[Document, int]:
     """Return the object that begins at ``at``, and where what follows it begins."""
     opens = _end_of_space(text, at)
     if text[opens : opens + 1] != "{":
-        raise _RefusedError(_("The body must be a JSON object."))
+        raise _RefusedError("The body must be a JSON object.")
     values: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     at = _end_of_space(text, opens + 1)
@@ -113,7 +111,7 @@ def _object(text: str, at: int) -> tuple[Document, int]:
     while True:
         name, value, span = _member(text, at)
         if name in values:
-            raise _RefusedError(_("An object has the same key twice."))
+            raise _RefusedError("An object has the same key twice.")
         values[name], spans[name] = value, span
         at = _end_of_space(text, span[1])
         follows = text[at : at + 1]

@@ -37,7 +37,10 @@ class Source:
 
 @dataclass(frozen=True)
 class ModelSeed:
-    """One model row and its price. ``prices``: input, cached input, output; None where the vendor has no such price."""
+    """One model row and its price. ``prices``: input, cached input, output; None where the vendor has no such price.
+
+    ``fallback``: key of the cheaper model of the same vendor that stands in for it when a budget runs out.
+    """
 
     key: str
     name: str
@@ -50,6 +53,7 @@ class ModelSeed:
     is_reasoning: bool = False
     cache_write: str | None = None
     note: str = ""
+    fallback: str = ""
 
     def rate(self, index: int) -> Decimal | None:
         """Return one of ``prices``."""

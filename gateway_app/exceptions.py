@@ -78,3 +78,16 @@ class CallTakenOver(Conflict):
 
     code = "call_taken_over"
     default_message = _("This call was given up before it ended.")
+
+
+class RateLimited(DeepSpaceError):
+    """A limit on requests or tokens per minute is used up. ``retry_after_ms``: when this call would fit; None: never,
+    because it alone needs more than the limit."""
+
+    code = "rate_limit_exceeded"
+    status = 429
+    default_message = _("A rate limit is used up. Try again a little later.")
+
+    def __init__(self, message: str = "", *, retry_after_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms

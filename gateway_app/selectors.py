@@ -10,12 +10,13 @@ from billing_app.contracts import PriceRef
 from billing_app.services.prices import prices_in_force
 from gateway_app.contracts import AttemptDetail, CallDetail, Catalogue, ModelCard
 from gateway_app.models import GatewayAttempt, GatewayCall, ModelEntry, ModelKind
-from gateway_app.services.routes import default_key, endpoint_of, is_local
+from gateway_app.services.routes import candidates_of, default_key, entries_load, is_local
 
 
 def catalogue() -> Catalogue:
     """Return the models with the default one and whether that is the tiny local one."""
-    models, default = model_list(), default_model_key()
+    entries = entries_load()
+    models, default = _cards(entries), default_key(entries)
     return Catalogue(
         default=default, local_notice=any(card.key == default and card.is_local for card in models), models=models
     )
@@ -23,20 +24,17 @@ def catalogue() -> Catalogue:
 
 def model_list() -> tuple[ModelCard, ...]:
     """Return the whole catalogue: what can be called first, then by kind and key."""
-    entries, prices = _entries(), prices_in_force()
-    default = default_key(entries)
-    cards = [_card(entry, prices.get(entry.key), is_default=entry.key == default) for entry in entries]
-    return tuple(sorted(cards, key=lambda card: (not card.is_available, card.kind, card.key)))
+    return _cards(entries_load())
 
 
 def default_model_key() -> str:
     """Return the key of the model that writes when none is named; empty when no provider is set up."""
-    return default_key(_entries())
+    return default_key(entries_load())
 
 
 def local_model_notice() -> bool:
     """Return whether the tiny model on this machine is what writes by default: pages must say so."""
-    entries = _entries()
+    entries = entries_load()
     default = default_key(entries)
     return any(entry.key == default and is_local(entry) for entry in entries)
 
@@ -68,17 +66,19 @@ def call_detail(call_id: UUID) -> CallDetail:
     )
 
 
-def _entries() -> list[ModelEntry]:
-    return list(ModelEntry.objects.select_related("provider"))
+def _cards(entries: list[ModelEntry]) -> tuple[ModelCard, ...]:
+    prices, default = prices_in_force(), default_key(entries)
+    cards = [_card(entry, prices.get(entry.key), is_default=entry.key == default) for entry in entries]
+    return tuple(sorted(cards, key=lambda card: (not card.is_available, card.kind, card.key)))
 
 
 def _card(entry: ModelEntry, price: PriceRef | None, *, is_default: bool) -> ModelCard:
     return ModelCard(
         key=entry.key,
         name=entry.name,
-        provider=entry.provider.name,
+        provider=_provider_name(entry),
         kind=entry.kind,
-        is_available=price is not None and endpoint_of(entry) is not None,
+        is_available=price is not None and bool(candidates_of(entry)),
         is_default=is_default and entry.kind == ModelKind.CHAT,
         is_local=is_local(entry),
         context_window=entry.context_window,
@@ -88,6 +88,12 @@ def _card(entry: ModelEntry, price: PriceRef | None, *, is_default: bool) -> Mod
         source=entry.source,
         source_date=entry.source_date,
     )
+
+
+def _provider_name(entry: ModelEntry) -> str:
+    """The provider that is asked first, or the only one that it has while none is set up."""
+    routes = sorted(entry.routes.all(), key=lambda route: (not route.is_active, route.rank))
+    return routes[0].provider.name if routes else ""
 
 
 def _attempt(attempt: GatewayAttempt) -> AttemptDetail:

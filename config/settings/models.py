@@ -32,3 +32,10 @@ GATEWAY_MAX_ATTEMPTS = positive_int("GATEWAY_MAX_ATTEMPTS", 4)
 GATEWAY_RETRY_BASE_MS = positive_int("GATEWAY_RETRY_BASE_MS", 500)
 # A provider that asks to wait longer than this is taken to be down.
 GATEWAY_RETRY_MAX_MS = positive_int("GATEWAY_RETRY_MAX_MS", 20_000)
+# Encrypts the API keys that operators store for providers: long random texts, the first for new ones, the others for
+# what was stored before (`./manage.py rotate_credentials` moves it over). Unset: derived from DJANGO_SECRET_KEY.
+CREDENTIALS_KEY = [key for key in env.list("CREDENTIALS_KEY", default=[]) if key]
+# A provider that failed so often within the window, and at least every second time, is left alone for the pause.
+GATEWAY_BREAKER_FAILURES = positive_int("GATEWAY_BREAKER_FAILURES", 5)
+GATEWAY_BREAKER_WINDOW_SECONDS = positive_int("GATEWAY_BREAKER_WINDOW_SECONDS", 30)
+GATEWAY_BREAKER_PAUSE_SECONDS = positive_int("GATEWAY_BREAKER_PAUSE_SECONDS", 15)

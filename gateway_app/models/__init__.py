@@ -3,6 +3,8 @@ from gateway_app.models.call import CallStatus, EndingChoices, GatewayCall
 from gateway_app.models.live_stream import LiveStream, LiveStreamStatus
 from gateway_app.models.model_entry import ModelEntry, ModelKind
 from gateway_app.models.provider import Provider, ProviderKind
+from gateway_app.models.rate_limit import LimitScope, RateLimit
+from gateway_app.models.route import ModelRoute
 
 __all__ = [
     "AttemptStatus",
@@ -10,10 +12,13 @@ __all__ = [
     "EndingChoices",
     "GatewayAttempt",
     "GatewayCall",
+    "LimitScope",
     "LiveStream",
     "LiveStreamStatus",
     "ModelEntry",
     "ModelKind",
+    "ModelRoute",
     "Provider",
     "ProviderKind",
+    "RateLimit",
 ]

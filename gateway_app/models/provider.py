@@ -16,8 +16,9 @@ class ProviderKind(models.TextChoices):
 class Provider(models.Model):
     """An OpenAI-compatible endpoint. Of no tenant: everyone calls the same ones.
 
-    A secret is never stored: ``api_key_setting`` names the setting that holds it. ``base_url_setting`` names one whose
-    value, when set, takes the place of ``base_url``. The four time limits are in ms.
+    Its API key is in the setting that ``api_key_setting`` names, or here, encrypted
+    (`gateway_app.services.secrets`). ``base_url_setting`` names a setting whose value, when set, takes the place of
+    ``base_url``. The four time limits are in ms.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -25,10 +26,28 @@ class Provider(models.Model):
     name = models.CharField(_("name"), max_length=80)
     kind = models.CharField(_("kind"), max_length=10, choices=ProviderKind, default=ProviderKind.REMOTE)
     base_url = models.CharField(_("base URL"), max_length=300, blank=True, validators=[URLValidator(["http", "https"])])
-    base_url_setting = models.CharField(_("setting with the base URL"), max_length=60, blank=True)
-    api_key_setting = models.CharField(_("setting with the API key"), max_length=60, blank=True)
+    base_url_setting = models.CharField(
+        _("setting with the base URL"),
+        max_length=60,
+        blank=True,
+        help_text=_("When the setting of this name has a value, it takes the place of the base URL."),
+    )
+    api_key_setting = models.CharField(
+        _("setting with the API key"),
+        max_length=60,
+        blank=True,
+        help_text=_("When the setting of this name has a value, it takes the place of the stored key."),
+    )
+    # Fernet's token, never the key itself; the hint is its last four characters, for people who compare.
+    credential = models.TextField(_("stored API key, encrypted"), blank=True, editable=False)
+    credential_hint = models.CharField(_("stored API key"), max_length=8, blank=True, editable=False)
     is_active = models.BooleanField(_("active"), default=True)
     priority = models.PositiveSmallIntegerField(_("priority"), default=100, help_text=_("The lowest is asked first."))
+    max_concurrency = models.PositiveIntegerField(
+        _("calls at once"),
+        default=0,
+        help_text=_("How many calls each web process sends to it at the same time; 0: as many as there are."),
+    )
     connect_timeout_ms = models.PositiveIntegerField(_("connect within (ms)"), default=5_000)
     first_token_timeout_ms = models.PositiveIntegerField(_("first token within (ms)"), default=60_000)
     between_tokens_timeout_ms = models.PositiveIntegerField(_("silence between tokens up to (ms)"), default=30_000)
@@ -50,6 +69,10 @@ class Provider(models.Model):
                     total_timeout_ms__gt=0,
                 ),
                 name="provider_timeouts_positive",
+            ),
+            # Every token of Fernet's begins like this: a key in clear text can never be kept by mistake.
+            models.CheckConstraint(
+                condition=Q(credential="") | Q(credential__startswith="gAAAA"), name="provider_credential_encrypted"
             ),
         ]
 

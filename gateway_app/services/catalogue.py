@@ -14,7 +14,7 @@ from billing_app.exceptions import KeyConflict
 from billing_app.services.prices import price_set
 from gateway_app.catalogue import MODELS, PROVIDERS, ModelSeed
 from gateway_app.exceptions import ModelNotFound, ModelUnavailable
-from gateway_app.models import ModelEntry, Provider
+from gateway_app.models import ModelEntry, ModelRoute, Provider
 from gateway_app.services.clients import sync_client
 from gateway_app.services.failures import UPSTREAM_ERRORS
 from gateway_app.services.routes import endpoint_at
@@ -28,15 +28,19 @@ def catalogue_refresh(**_signal: Any) -> int:
     set stay. Runs in an operator context.
     """
     providers = {seed.key: _provider_upsert(vars(seed)) for seed in PROVIDERS}
+    entries = {seed.key: _model_upsert(seed, providers[seed.provider]) for seed in MODELS}
     for seed in MODELS:
-        _model_upsert(seed, providers[seed.provider])
+        if seed.fallback:
+            # Only where there is none: an operator's choice stays.
+            ModelEntry.objects.filter(key=seed.key, fallback=None).update(fallback=entries[seed.fallback])
     return len(MODELS)
 
 
 def models_sync(*, provider: Provider) -> tuple[list[str], list[str]]:
     """Read the provider's own list; return the keys that are new to the catalogue and those that it knew.
 
-    New ones stay inactive until they are priced. Raises ModelUnavailable when the provider is not set up or does not
+    New ones stay inactive until they are priced; a known one gets a route to this provider too, which an operator
+    switches on. Raises ModelUnavailable when the provider is not set up or does not
     answer. Not in a transaction: it waits for the network.
     """
     with transaction.atomic():
@@ -49,12 +53,9 @@ def models_sync(*, provider: Provider) -> tuple[list[str], list[str]]:
         raise ModelUnavailable from error
     with transaction.atomic():
         known = set(ModelEntry.objects.filter(key__in=names).values_list("key", flat=True))
-        ModelEntry.objects.filter(key__in=known).update(listed_at=timezone.now())
         new = [name for name in names if name not in known]
-        for name in new:
-            ModelEntry.objects.create(
-                key=name, name=name, provider=provider, upstream_name=name, listed_at=timezone.now(), is_active=False
-            )
+        ModelEntry.objects.bulk_create([ModelEntry(key=name, name=name) for name in new])
+        _routes_listed(provider, names, new)
         audit_record(
             action="models.sync", target_type="provider", target_id=provider.pk, data={"new": new, "known": len(known)}
         )
@@ -79,9 +80,10 @@ def model_price(
     if entry is None:
         if provider is None:
             raise ModelNotFound
-        entry = ModelEntry(key=model_key, name=model_key, provider=provider, upstream_name=model_key)
+        entry = ModelEntry.objects.create(key=model_key, name=model_key)
+        ModelRoute.objects.create(entry=entry, provider=provider, upstream_name=model_key)
     entry.is_active = True
-    entry.save()
+    entry.save(update_fields=["is_active"])
     return price_set(
         model_key=model_key,
         input=input_usd,
@@ -100,7 +102,23 @@ def _provider_upsert(seed: dict[str, Any]) -> Provider:
     return Provider.objects.update_or_create(key=seed["key"], defaults=defaults, create_defaults=create)[0]
 
 
-def _model_upsert(seed: ModelSeed, provider: Provider) -> None:
+def _routes_listed(provider: Provider, names: list[str], new: list[str]) -> None:
+    """Note which models the provider lists; it serves those that it brought, others once an operator says so."""
+    now = timezone.now()
+    served = set(
+        ModelRoute.objects.filter(provider=provider, upstream_name__in=names).values_list("upstream_name", flat=True)
+    )
+    ModelRoute.objects.filter(provider=provider, upstream_name__in=names).update(listed_at=now)
+    entries = ModelEntry.objects.filter(key__in=[name for name in names if name not in served])
+    ModelRoute.objects.bulk_create(
+        ModelRoute(
+            entry=entry, provider=provider, upstream_name=entry.key, listed_at=now, is_active=entry.key in set(new)
+        )
+        for entry in entries
+    )
+
+
+def _model_upsert(seed: ModelSeed, provider: Provider) -> ModelEntry:
     facts = {
         "name": seed.name,
         "kind": seed.kind,
@@ -111,9 +129,13 @@ def _model_upsert(seed: ModelSeed, provider: Provider) -> None:
         "source": seed.source.text,
         "source_date": seed.source.read_on,
     }
-    create = {**facts, "provider": provider, "upstream_name": seed.key, "is_active": True}
-    ModelEntry.objects.update_or_create(key=seed.key, defaults=facts, create_defaults=create)
+    entry, created = ModelEntry.objects.update_or_create(
+        key=seed.key, defaults=facts, create_defaults={**facts, "is_active": True}
+    )
+    if created:
+        ModelRoute.objects.create(entry=entry, provider=provider, upstream_name=seed.key)
     _price(seed)
+    return entry
 
 
 def _price(seed: ModelSeed) -> None:

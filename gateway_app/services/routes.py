@@ -1,12 +1,15 @@
-"""From a model's key to the endpoint that serves it."""
+"""From a model's key to the endpoints that serve it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from django.conf import settings
+from django.db.models import Prefetch
 from django.utils.translation import gettext as _
 
 from gateway_app.exceptions import ModelNotFound, ModelUnavailable
-from gateway_app.models import ModelEntry, ModelKind, Provider, ProviderKind
+from gateway_app.models import ModelEntry, ModelKind, ModelRoute, Provider, ProviderKind
+from gateway_app.services.secrets import credential_of
 
 # Whose models an endpoint of the operator's own (OPENAI_BASE_URL) is asked for.
 OPENAI = "openai"
@@ -16,15 +19,26 @@ DEFAULTS = ("gpt-4o-mini", "claude-haiku-4-5", "deepseek-chat", "smollm2-135m-in
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An OpenAI-compatible endpoint, ready to call. Time limits in seconds."""
+    """An OpenAI-compatible endpoint, ready to call. Time limits in seconds; ``max_concurrency`` 0: no limit."""
 
     provider: str
     url: str
-    api_key: str
+    api_key: str = field(repr=False)
     connect_timeout: float
     first_token_timeout: float
     between_tokens_timeout: float
     total_timeout: float
+    max_concurrency: int = 0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to a model that can be called now. The lowest priority is asked first; among equals, weights decide."""
+
+    endpoint: Endpoint
+    upstream_name: str
+    priority: int = 100
+    weight: int = 1
 
 
 @dataclass(frozen=True)
@@ -40,60 +54,67 @@ class Route:
 
 
 def route_of(model_key: str = "") -> Route:
-    """Return the route to a chat model, by default the default one.
+    """Return the first route to a chat model, by default the default one.
 
     Raises ModelNotFound for a model that is unknown, switched off or not of a provider that is set up, and
     ModelUnavailable when no provider is. Needs a transaction.
     """
-    entries = _chat_entries()
+    entries = [entry for entry in entries_load() if entry.kind == ModelKind.CHAT]
     key = model_key or default_key(entries)
     if not key:
-        raise ModelUnavailable(_("No model provider is set up. Set OPENAI_API_KEY or OPENAI_BASE_URL."))
+        raise no_provider()
     entry = next((entry for entry in entries if entry.key == key), None)
-    endpoint = endpoint_of(entry) if entry else None
-    if entry is None or endpoint is None:
-        raise ModelNotFound(_unknown(key))
+    candidates = candidates_of(entry) if entry else ()
+    if entry is None or not candidates:
+        raise unknown_model(key)
     return Route(
         model_key=entry.key,
-        upstream_name=entry.upstream_name,
+        upstream_name=candidates[0].upstream_name,
         context_window=entry.context_window,
         max_output_tokens=entry.max_output_tokens,
         is_reasoning=entry.is_reasoning,
-        endpoint=endpoint,
+        endpoint=candidates[0].endpoint,
     )
 
 
-def default_key(entries: list[ModelEntry]) -> str:
+def entries_load() -> list[ModelEntry]:
+    """Return the whole catalogue with routes and providers. Two queries."""
+    routes = Prefetch("routes", ModelRoute.objects.select_related("provider"))
+    return list(ModelEntry.objects.select_related("fallback").prefetch_related(routes))
+
+
+def default_key(entries: Sequence[ModelEntry]) -> str:
     """Return the default among ``entries``: OPENAI_MODEL, else the operator's choice, else the best known; or ""."""
     if settings.OPENAI_MODEL:
         return str(settings.OPENAI_MODEL)
-    available = [entry for entry in entries if entry.kind == ModelKind.CHAT and endpoint_of(entry)]
+    available = [entry for entry in entries if entry.kind == ModelKind.CHAT and candidates_of(entry)]
     chosen = [entry.key for entry in available if entry.is_default]
     known = [key for key in DEFAULTS if any(entry.key == key for entry in available)]
     return next(iter([*chosen, *known, *(entry.key for entry in available)]), "")
 
 
-def endpoint_of(entry: ModelEntry) -> Endpoint | None:
-    """Return where ``entry`` can be called now; None when it or its provider is switched off or not set up."""
+def candidates_of(entry: ModelEntry) -> tuple[Candidate, ...]:
+    """Return the ways in which ``entry`` can be called now, the lowest priority first.
+
+    None when it, its routes or their providers are switched off or not set up.
+    """
     if not entry.is_active:
-        return None
-    own = endpoint_at(entry.provider)
-    if own and not _is_hidden(entry):
-        return own
-    # The model named by OPENAI_MODEL is asked of the operator's own endpoint, whoever made it.
-    if entry.key == settings.OPENAI_MODEL and settings.OPENAI_BASE_URL:
-        openai = Provider.objects.filter(key=OPENAI).first()
-        return endpoint_at(openai) if openai else None
-    return None
+        return ()
+    own = [_candidate(route) for route in entry.routes.all() if route.is_active and not _is_hidden(entry, route)]
+    ready = sorted((candidate for candidate in own if candidate), key=lambda candidate: candidate.priority)
+    return tuple(ready) or _override(entry)
 
 
 def endpoint_at(provider: Provider) -> Endpoint | None:
     """Return ``provider`` ready to call; None when it is switched off or its URL or key is not set."""
     override = _setting(provider.base_url_setting)
-    api_key = _setting(provider.api_key_setting)
     url = override or provider.base_url
+    api_key = _setting(provider.api_key_setting)
+    if not override:
+        # The stored key was given for the stored URL: an endpoint named by a setting never sees it.
+        api_key = api_key or credential_of(provider)
     # An endpoint of one's own may need no key; a published one does.
-    needs_key = bool(provider.api_key_setting) and not override
+    needs_key = bool(provider.api_key_setting or provider.credential) and not override
     if not provider.is_active or not url or (needs_key and not api_key):
         return None
     return Endpoint(
@@ -104,33 +125,56 @@ def endpoint_at(provider: Provider) -> Endpoint | None:
         first_token_timeout=provider.first_token_timeout_ms / 1000,
         between_tokens_timeout=provider.between_tokens_timeout_ms / 1000,
         total_timeout=provider.total_timeout_ms / 1000,
+        max_concurrency=provider.max_concurrency,
     )
 
 
 def is_local(entry: ModelEntry) -> bool:
     """Whether the tiny model on this machine serves ``entry``."""
-    return entry.provider.kind == ProviderKind.LOCAL
+    return any(route.provider.kind == ProviderKind.LOCAL for route in entry.routes.all())
 
 
-def _is_hidden(entry: ModelEntry) -> bool:
+def no_provider() -> ModelUnavailable:
+    """Return the error of a call that named no model while there is no default."""
+    return ModelUnavailable(_("No model provider is set up. Set OPENAI_API_KEY or OPENAI_BASE_URL."))
+
+
+def unknown_model(key: str) -> ModelNotFound:
+    """Return the error of a call for a model that is unknown or cannot be called, with its remedy."""
+    if key == settings.OPENAI_MODEL:
+        return ModelNotFound(
+            _(
+                "The model %(model)s, named by OPENAI_MODEL, has no price and is not active. An operator can price it: "
+                "./manage.py price_model %(model)s --input USD --output USD"
+            )
+            % {"model": key}
+        )
+    return ModelNotFound(_("There is no model called %(model)s, or it is not active.") % {"model": key})
+
+
+def _candidate(route: ModelRoute) -> Candidate | None:
+    endpoint = endpoint_at(route.provider)
+    if endpoint is None:
+        return None
+    return Candidate(endpoint=endpoint, upstream_name=route.upstream_name, priority=route.rank, weight=route.weight)
+
+
+def _override(entry: ModelEntry) -> tuple[Candidate, ...]:
+    """The model named by OPENAI_MODEL is asked of the operator's own endpoint, whoever made it."""
+    if entry.key != settings.OPENAI_MODEL or not settings.OPENAI_BASE_URL:
+        return ()
+    openai = Provider.objects.filter(key=OPENAI).first()
+    endpoint = endpoint_at(openai) if openai else None
+    names = [route.upstream_name for route in entry.routes.all()]
+    return (Candidate(endpoint=endpoint, upstream_name=names[0] if names else entry.key),) if endpoint else ()
+
+
+def _is_hidden(entry: ModelEntry, route: ModelRoute) -> bool:
     """Whether OpenAI's models are shadowed: the operator's own endpoint serves the model it is said to, and those that
     it listed itself."""
-    own = entry.provider.key == OPENAI and settings.OPENAI_BASE_URL and settings.OPENAI_MODEL
-    return bool(own) and entry.key != settings.OPENAI_MODEL and entry.listed_at is None
+    own = route.provider.key == OPENAI and settings.OPENAI_BASE_URL and settings.OPENAI_MODEL
+    return bool(own) and entry.key != settings.OPENAI_MODEL and route.listed_at is None
 
 
 def _setting(name: str) -> str:
     return str(getattr(settings, name, "") or "") if name else ""
-
-
-def _chat_entries() -> list[ModelEntry]:
-    return list(ModelEntry.objects.select_related("provider").filter(kind=ModelKind.CHAT))
-
-
-def _unknown(key: str) -> str:
-    if key == settings.OPENAI_MODEL:
-        return _(
-            "The model %(model)s, named by OPENAI_MODEL, has no price and is not active. An operator can price it: "
-            "./manage.py price_model %(model)s --input USD --output USD"
-        ) % {"model": key}
-    return _("There is no model called %(model)s, or it is not active.") % {"model": key}

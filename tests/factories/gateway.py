@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts_app.tenancy.context import operator_atomic
 from billing_app.services.prices import price_set
 from gateway_app.contracts import ChatRequest
-from gateway_app.models import ModelEntry, Provider
+from gateway_app.models import ModelEntry, ModelRoute, Provider
 
 # What the scripted models cost: USD per 1,000,000 tokens.
 INPUT_USD, CACHED_USD, OUTPUT_USD = Decimal("1.00"), Decimal("0.25"), Decimal("4.00")
@@ -41,9 +41,10 @@ def scripted_provider(url: str, *, key: str = "scripted") -> Provider:
 def scripted_model(provider: Provider, key: str, *, max_output_tokens: int = 2_000) -> ModelEntry:
     """Add an active, priced model; the scripted upstream obeys the switches in its name."""
     with operator_atomic("test"):
-        fields = {"name": key, "provider": provider, "upstream_name": key, "is_active": True}
+        fields = {"name": key, "is_active": True}
         limits = {"context_window": 100_000, "max_output_tokens": max_output_tokens}
         entry, created = ModelEntry.objects.update_or_create(key=key, defaults={**fields, **limits})
+        ModelRoute.objects.update_or_create(entry=entry, defaults={"provider": provider, "upstream_name": key})
         if created:
             price_set(
                 model_key=key,

@@ -19,7 +19,7 @@ from accounts_app.exceptions import Conflict, InvalidInput, PermissionRefused, T
 from accounts_app.tenancy.context import NOBODY, bound, operator_atomic, tenant_context
 from billing_app.contracts import ZERO
 from billing_app.exceptions import InsufficientFunds
-from gateway_app.models import ModelEntry
+from gateway_app.models import ModelEntry, ModelRoute
 from gateway_app.services.chat import chat, chat_stream
 from gateway_app.services.tokens import input_bound
 from tests.factories.billing import organization_with
@@ -144,7 +144,7 @@ def test_a_request_that_makes_no_sense_is_refused(
 
 def test_reasoning_models_get_their_own_parameters(payer: UUID, upstream: ScriptedUpstream) -> None:
     with operator_atomic("test"):
-        provider = ModelEntry.objects.get(key="scripted").provider
+        provider = ModelRoute.objects.get(entry__key="scripted").provider
     key = f"scripted-{uuid4().hex[:8]}"
     entry = scripted_model(provider, key)
     with operator_atomic("test"):

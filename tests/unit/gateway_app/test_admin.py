@@ -24,20 +24,19 @@ def operator(db: None) -> Client:
 
 
 def _form(entry: ModelEntry, **fields: object) -> dict[str, object]:
-    names = ("key", "name", "upstream_name", "kind", "context_window", "max_output_tokens")
-    return {name: getattr(entry, name) for name in names} | {"provider": entry.provider_id} | fields
+    names = ("key", "name", "kind", "context_window", "max_output_tokens")
+    inline = {"routes-TOTAL_FORMS": 0, "routes-INITIAL_FORMS": 0}
+    return {name: getattr(entry, name) for name in names} | inline | fields
 
 
-@pytest.mark.parametrize("name", ["provider", "modelentry", "gatewaycall", "gatewayattempt"])
+@pytest.mark.parametrize("name", ["provider", "modelentry", "modelroute", "ratelimit", "gatewaycall", "gatewayattempt"])
 def test_every_list_opens(operator: Client, name: str) -> None:
     assert operator.get(f"/admin/gateway_app/{name}/").status_code == 200
 
 
 def test_a_model_is_switched_on_only_when_it_has_a_price(operator: Client) -> None:
     with operator_atomic("test"):
-        entry = ModelEntry.objects.create(
-            key=uuid4().hex, name="m", provider=Provider.objects.get(key="openai"), upstream_name="m"
-        )
+        entry = ModelEntry.objects.create(key=uuid4().hex, name="m")
     url = f"/admin/gateway_app/modelentry/{entry.pk}/change/"
     refused = operator.post(url, _form(entry, is_active="on"))
     assert refused.status_code == 200

@@ -13,7 +13,7 @@ from accounts_app.tenancy.context import operator_atomic, operator_context
 from billing_app.services.prices import price_current, price_set, prices_in_force
 from gateway_app.catalogue import MODELS, PROVIDERS
 from gateway_app.exceptions import ModelNotFound, ModelUnavailable
-from gateway_app.models import ModelEntry, Provider
+from gateway_app.models import ModelEntry, ModelRoute, Provider
 from gateway_app.services.catalogue import catalogue_refresh, model_price, models_sync
 from gateway_app.services.routes import route_of
 from tests.factories.gateway import scripted_model, scripted_provider
@@ -66,8 +66,8 @@ def test_a_provider_is_asked_for_its_models_and_new_ones_stay_inactive(upstream:
         assert models_sync(provider=provider) == ([new], ["scripted"])
         assert models_sync(provider=provider) == ([], sorted([new, "scripted"]))
     with operator_atomic("test"):
-        entry = ModelEntry.objects.get(key=new)
-        assert (entry.is_active, entry.provider_id, entry.listed_at is None) == (False, provider.pk, False)
+        route = ModelRoute.objects.select_related("entry").get(entry__key=new)
+        assert (route.entry.is_active, route.provider_id, route.listed_at is None) == (False, provider.pk, False)
         assert AuditLog.objects.filter(action="models.sync", target_id=str(provider.pk)).count() == 2
         with pytest.raises(ModelNotFound):
             route_of(new)

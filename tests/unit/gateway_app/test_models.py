@@ -82,10 +82,8 @@ def test_attempts_are_numbered_once_and_have_a_known_status() -> None:
 
 
 def test_the_catalogue_knows_its_kinds_and_one_default() -> None:
-    provider = Provider.objects.create(key="p", name="p")
-
     def model(**fields: Any) -> ModelEntry:
-        values = {"key": uuid4().hex, "name": "m", "provider": provider, "upstream_name": "m"}
+        values = {"key": uuid4().hex, "name": "m"}
         return ModelEntry.objects.create(**values | fields)
 
     ModelEntry.objects.update(is_default=False)

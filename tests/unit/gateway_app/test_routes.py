@@ -8,7 +8,7 @@ from billing_app.exceptions import ModelNotPriced
 from billing_app.services.prices import price_current
 from gateway_app import selectors
 from gateway_app.exceptions import ModelNotFound, ModelUnavailable
-from gateway_app.models import ModelEntry, Provider
+from gateway_app.models import ModelEntry, ModelRoute, Provider
 from gateway_app.services.routes import route_of
 
 pytestmark = pytest.mark.django_db
@@ -86,7 +86,7 @@ def test_an_endpoint_of_ones_own_serves_the_model_it_is_said_to(settings: Settin
     settings.OPENAI_BASE_URL, settings.OPENAI_MODEL = "http://127.0.0.1:9/v1", "deepseek-chat"
     assert route_of().endpoint.url == "http://127.0.0.1:9/v1"
     assert _callable() == {"deepseek-chat"}
-    ModelEntry.objects.filter(key="gpt-4o").update(listed_at="2026-11-22T00:00:00Z")
+    ModelRoute.objects.filter(entry__key="gpt-4o").update(listed_at="2026-11-22T00:00:00Z")
     assert _callable() == {"deepseek-chat", "gpt-4o"}  # the endpoint listed it itself
 
 

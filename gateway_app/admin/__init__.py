@@ -1,0 +1,3 @@
+from gateway_app.admin import calls, catalogue, limits, providers, streams
+
+__all__ = ["calls", "catalogue", "limits", "providers", "streams"]

@@ -1,0 +1,131 @@
+"""Which limits there are; set by owners and admins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from accounts_app.contracts import KeyCard
+from accounts_app.exceptions import InvalidInput, NotFound, PermissionRefused
+from accounts_app.services.audit import audit_record
+from accounts_app.services.principals import can_manage
+from accounts_app.tenancy.context import current_organization_id, current_tenant, tenant_or_nobody
+from gateway_app.models import LimitScope, RateLimit
+
+
+@dataclass(frozen=True)
+class LimitRule:
+    """One limit: so many requests, and so many tokens, in any 60 seconds; None: not limited."""
+
+    id: UUID
+    scope: str
+    subject_id: UUID
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+
+
+def limit_rules(card: KeyCard) -> tuple[LimitRule, ...]:
+    """Return every limit that a call with this key must keep. One query, in a transaction with the card's tenant."""
+    subjects = {
+        LimitScope.ORGANIZATION: card.organization_id,
+        LimitScope.PROJECT: card.project_id,
+        LimitScope.MEMBER: card.user_id,
+        LimitScope.KEY: card.api_key_id,
+    }
+    return _rules_of(card.organization_id, subjects)
+
+
+def tenant_limit_rules() -> tuple[LimitRule, ...]:
+    """Return every limit that a call of our own rooms must keep: those of the bound organization and person. One query,
+    in a transaction; none where nobody is bound."""
+    tenant = tenant_or_nobody()
+    if tenant.organization_id is None:
+        return ()
+    subjects = {LimitScope.ORGANIZATION: tenant.organization_id, LimitScope.MEMBER: tenant.user_id}
+    return _rules_of(tenant.organization_id, subjects)
+
+
+@transaction.atomic
+def rate_limit_set(
+    *,
+    scope: str,
+    subject_id: UUID | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+) -> LimitRule:
+    """Set the limit of the bound organization, or of one of its projects, members or keys, in place of an earlier one.
+
+    Without ``subject_id`` the organization is meant. Raises PermissionRefused for roles that may not, InvalidInput for
+    an unknown scope, nothing to limit or figures below 1.
+    """
+    organization_id = _managed_organization()
+    if scope not in LimitScope.values:
+        raise InvalidInput.for_field("scope", _("There is no such scope."))
+    if scope == LimitScope.ORGANIZATION:
+        subject_id = organization_id
+    if subject_id is None:
+        raise InvalidInput.for_field("subject_id", _("This field is required."))
+    figures = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
+    _check(figures)
+    row, _created = RateLimit.objects.update_or_create(
+        organization_id=organization_id,
+        scope=scope,
+        subject_id=subject_id,
+        defaults=figures,
+        create_defaults={**figures, "user_id": current_tenant().user_id},
+    )
+    audit_record(
+        action="rate_limit.set",
+        target_type="rate_limit",
+        target_id=row.pk,
+        data={"scope": scope, "subject_id": str(subject_id), **figures},
+    )
+    return _rule(row)
+
+
+@transaction.atomic
+def rate_limit_remove(*, rate_limit_id: UUID) -> None:
+    """Remove one limit of the bound organization; raises PermissionRefused, NotFound."""
+    row = RateLimit.objects.filter(organization_id=_managed_organization(), pk=rate_limit_id).first()
+    if row is None:
+        raise NotFound
+    row.delete()
+    data: dict[str, Any] = {"scope": row.scope, "subject_id": str(row.subject_id)}
+    audit_record(action="rate_limit.remove", target_type="rate_limit", target_id=rate_limit_id, data=data)
+
+
+def _rules_of(organization_id: UUID, subjects: Mapping[LimitScope, UUID | None]) -> tuple[LimitRule, ...]:
+    applies = Q()
+    for scope, subject_id in subjects.items():
+        if subject_id is not None:
+            applies |= Q(scope=scope, subject_id=subject_id)
+    rows = RateLimit.objects.filter(applies, organization_id=organization_id).order_by("scope")
+    return tuple(_rule(row) for row in rows)
+
+
+def _managed_organization() -> UUID:
+    if not can_manage(current_tenant()):
+        raise PermissionRefused
+    return current_organization_id()
+
+
+def _check(figures: dict[str, int | None]) -> None:
+    if all(figure is None for figure in figures.values()):
+        raise InvalidInput.for_field("requests_per_minute", _("Limit the requests, the tokens, or both."))
+    for name, figure in figures.items():
+        if figure is not None and figure < 1:
+            raise InvalidInput.for_field(name, _("At least 1."))
+
+
+def _rule(row: RateLimit) -> LimitRule:
+    return LimitRule(
+        id=row.pk,
+        scope=row.scope,
+        subject_id=row.subject_id,
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+    )

@@ -55,10 +55,10 @@ def error_response(request: HttpRequest, error: DeepSpaceError) -> HttpResponse:
 
 
 def error_headers(error: DeepSpaceError) -> dict[str, str]:
-    """Return the headers that belong to the status."""
+    """Return the headers that belong to the status, and the error's own."""
     if error.status == 503:
-        return {"Retry-After": RETRY_AFTER_SECONDS}
-    return {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+        return {"Retry-After": RETRY_AFTER_SECONDS, **error.headers}
+    return {"WWW-Authenticate": "Bearer"} if error.status == 401 else dict(error.headers)
 
 
 def known_error(exception: BaseException | None) -> DeepSpaceError | None:

@@ -1,5 +1,6 @@
 """Errors that people and programs see. Each has a code, a status and a sentence; they are rendered in one place."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,6 +22,8 @@ class DeepSpaceError(Exception):
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 400
     default_message: ClassVar[str | Promise] = _("The request could not be carried out.")
+    # Further headers of the answer, such as when to try again.
+    headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, message: str = "", *, details: tuple[FieldError, ...] = ()) -> None:
         super().__init__(message)
@@ -56,6 +59,13 @@ class NotAuthenticated(DeepSpaceError):
     default_message = _("Sign in, or send a valid API key.")
 
 
+class SecondFactorRequired(NotAuthenticated):
+    """The password was right; the account also asks for a one-time code."""
+
+    code = "second_factor_required"
+    default_message = _("This account asks for a one-time code as well. Send it as “code”.")
+
+
 class PermissionRefused(DeepSpaceError):
     """The caller's role does not allow this."""
 
@@ -77,6 +87,13 @@ class ScopeRefused(PermissionRefused):
 
     code = "scope_missing"
     default_message = _("This API key was made without the scope that this needs.")
+
+
+class WrongAccount(PermissionRefused):
+    """An invitation was sent to another address than the caller's."""
+
+    code = "wrong_account"
+    default_message = _("This invitation was sent to another address. Sign in with that one.")
 
 
 class NotFound(DeepSpaceError):

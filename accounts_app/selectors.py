@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from accounts_app.contracts import OrganizationChoice
-from accounts_app.models import ApiKey, AuditLog, Membership, Organization
+from accounts_app.models import ApiKey, AuditLog, Membership, Organization, Project
 from accounts_app.services.principals import can_manage
 from accounts_app.tenancy.context import current_organization_id, current_tenant, current_user_id
 
@@ -25,6 +25,11 @@ def member_list() -> QuerySet[Membership]:
     """Return the bound organization's members with their users, oldest first."""
     members = Membership.objects.filter(organization_id=current_organization_id())
     return members.select_related("user").order_by("created_at")
+
+
+def project_list() -> QuerySet[Project]:
+    """Return the bound organization's projects by name, archived ones too."""
+    return Project.objects.filter(organization_id=current_organization_id()).order_by("name")
 
 
 def organization_choices() -> list[OrganizationChoice]:

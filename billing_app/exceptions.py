@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.exceptions import Conflict, DeepSpaceError
+from accounts_app.exceptions import Conflict, DeepSpaceError, PermissionRefused
 from billing_app.contracts import ZERO
 
 
@@ -53,6 +53,22 @@ class KeyConflict(Conflict):
 
     code = "idempotency_conflict"
     default_message = _("This idempotency key was used for something else.")
+    headers: ClassVar[Mapping[str, str]] = {"x-should-retry": "false"}
+
+
+class KeyInUse(Conflict):
+    """A request with this idempotency key is being carried out; its answer can be had in a moment."""
+
+    code = "idempotency_in_progress"
+    default_message = _("A request with this idempotency key is being carried out. Ask again in a moment.")
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
+class TopupRefused(PermissionRefused):
+    """Here only operators put money into wallets."""
+
+    code = "topup_disabled"
+    default_message = _("Here the operators put money into wallets. Ask them for a top-up.")
 
 
 class HoldResolved(Conflict):

@@ -1,28 +1,46 @@
-"""Filters of the usage and ledger lists: the same names in the API's query strings and in the wallet page's."""
+"""Filters of the usage and ledger lists: the same names in the API's query strings and in the pages' addresses."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from billing_app.endings import ENDINGS
 from billing_app.models import Transaction, TransactionKind, UsageRecord
 
+OLDEST = "oldest"
+_ORDERS = [("newest", _("Newest first")), (OLDEST, _("Oldest first"))]
 
-class PeriodFilter(django_filters.FilterSet):  # type: ignore[misc]
-    """``from`` and ``to``: days in UTC, both included."""
+
+class RecordFilter(django_filters.FilterSet):  # type: ignore[misc]
+    """``from`` and ``to``: days in UTC, both included. ``trace``: a whole trace id. ``sort``: which end comes first."""
+
+    trace = django_filters.CharFilter(field_name="trace_id", label=_("Trace id"), max_length=32)
 
     @classmethod
     def get_filters(cls) -> dict[str, Any]:
-        """Add the two filters whose names Python keeps for itself."""
+        """Add the two filters whose names Python keeps for itself, and the order at the end."""
         day = forms.DateInput(attrs={"type": "date"})
         return {
             "from": django_filters.DateFilter(method="_since", label=_("From"), widget=day),
             "to": django_filters.DateFilter(method="_until", label=_("To"), widget=day),
             **super().get_filters(),
+            "sort": django_filters.ChoiceFilter(
+                method="_unchanged", choices=_ORDERS, label=_("Order"), empty_label=None
+            ),
         }
+
+    @property
+    def is_oldest_first(self) -> bool:
+        """Whether ``?sort=oldest`` was asked for."""
+        return bool(self.form.is_valid() and self.form.cleaned_data.get("sort") == OLDEST)
+
+    def chosen(self) -> dict[str, str]:
+        """Return what narrows the list, as it was asked for: names of filters and their texts."""
+        return {name: self.data[name] for name in self.get_filters() if self.data.get(name) and name != "sort"}
 
     def _since(self, rows: QuerySet[Any], name: str, day: date) -> QuerySet[Any]:
         return rows.filter(created_at__gte=_midnight(day))
@@ -30,22 +48,45 @@ class PeriodFilter(django_filters.FilterSet):  # type: ignore[misc]
     def _until(self, rows: QuerySet[Any], name: str, day: date) -> QuerySet[Any]:
         return rows.filter(created_at__lt=_midnight(day) + timedelta(days=1))
 
+    def _unchanged(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        # The pages of the list order it; see billing_app.web.pages and the API's pagination.
+        return rows
 
-class TransactionFilter(PeriodFilter):
+
+class TransactionFilter(RecordFilter):
+    """``q``: part of the note, or the whole billing reference (a call's id)."""
+
     kind = django_filters.ChoiceFilter(choices=TransactionKind.choices, label=_("Kind"), empty_label=_("All"))
+    q = django_filters.CharFilter(method="_text", label=_("Text"), max_length=100)
 
     class Meta:
         model = Transaction
-        fields = ["kind"]
+        fields = ["kind", "trace", "q"]
+
+    def _text(self, rows: QuerySet[Transaction], name: str, text: str) -> QuerySet[Transaction]:
+        return rows.filter(Q(note__icontains=text) | Q(billing_ref_id=text))
 
 
-class UsageFilter(PeriodFilter):
-    model = django_filters.CharFilter(label=_("Model"))
+class UsageFilter(RecordFilter):
+    """``q``: part of the model's, provider's or step's name."""
+
+    model = django_filters.CharFilter(label=_("Model"), max_length=120)
+    project = django_filters.UUIDFilter(field_name="project_id", label=_("Project"))
+    key = django_filters.UUIDFilter(field_name="api_key_id", label=_("API key"))
+    member = django_filters.UUIDFilter(field_name="user_id", label=_("Member"))
     task = django_filters.UUIDFilter(field_name="task_id", label=_("Task"))
+    ending = django_filters.CharFilter(
+        label=_("Ending"), widget=forms.Select(choices=[("", _("All")), *ENDINGS.items()]), max_length=40
+    )
+    q = django_filters.CharFilter(method="_text", label=_("Text"), max_length=100)
 
     class Meta:
         model = UsageRecord
-        fields = ["model", "task"]
+        fields = ["model", "project", "key", "member", "task", "ending", "trace", "q"]
+
+    def _text(self, rows: QuerySet[UsageRecord], name: str, text: str) -> QuerySet[UsageRecord]:
+        found = Q(model__icontains=text) | Q(provider__icontains=text) | Q(step_key__icontains=text)
+        return rows.filter(found | Q(endpoint__icontains=text))
 
 
 def _midnight(day: date) -> datetime:

@@ -1,16 +1,19 @@
 from django.contrib import admin
 
-from accounts_app.admin_base import ReadOnlyAdmin
-from billing_app.models import UsageDaily, UsageRecord
+from accounts_app.admin_base import EstimatedPaginator, ReadOnlyAdmin
+from billing_app.models import TaskUsage, UsageDaily, UsageRecord
 
 
 @admin.register(UsageRecord)
 class UsageRecordAdmin(ReadOnlyAdmin):
+    """Partitioned by month: no exact count, and no total beside it."""
+
     list_display = [
         "created_at",
         "organization",
         "model",
         "provider",
+        "endpoint",
         "ending",
         "input_tokens",
         "output_tokens",
@@ -18,10 +21,21 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         "charged_usd",
         "trace_id",
     ]
-    list_filter = ["ending", "provider", "model"]
+    list_filter = ["ending", "provider", "endpoint", "model"]
     list_select_related = ["organization"]
-    search_fields = ["=id", "=task_id", "=run_id", "=trace_id", "organization__name"]
+    search_fields = [
+        "=id",
+        "=task_id",
+        "=run_id",
+        "=project_id",
+        "=api_key_id",
+        "=user_id",
+        "=trace_id",
+        "organization__name",
+    ]
     date_hierarchy = "created_at"
+    paginator = EstimatedPaginator
+    show_full_result_count = False
 
 
 @admin.register(UsageDaily)
@@ -30,6 +44,9 @@ class UsageDailyAdmin(ReadOnlyAdmin):
         "day",
         "organization",
         "model",
+        "project_id",
+        "api_key_id",
+        "user_id",
         "calls",
         "input_tokens",
         "output_tokens",
@@ -38,5 +55,13 @@ class UsageDailyAdmin(ReadOnlyAdmin):
     ]
     list_filter = ["model"]
     list_select_related = ["organization"]
-    search_fields = ["organization__name", "model"]
+    search_fields = ["organization__name", "model", "=project_id", "=api_key_id", "=user_id"]
     date_hierarchy = "day"
+
+
+@admin.register(TaskUsage)
+class TaskUsageAdmin(ReadOnlyAdmin):
+    list_display = ["task_id", "organization", "calls", "input_tokens", "output_tokens", "cost_usd", "charged_usd"]
+    list_select_related = ["organization"]
+    search_fields = ["=task_id", "organization__name"]
+    ordering = ["-charged_usd"]

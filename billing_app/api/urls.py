@@ -1,9 +1,12 @@
 from django.urls import URLPattern, URLResolver, path
 
+from billing_app.api.money import RefundsView, TopupsView
 from billing_app.api.views import TransactionsView, UsageView, WalletView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("wallet", WalletView.as_view(), name="billing-wallet"),
     path("transactions", TransactionsView.as_view(), name="billing-transactions"),
     path("usage", UsageView.as_view(), name="billing-usage"),
+    path("topups", TopupsView.as_view(), name="billing-topups"),
+    path("refunds", RefundsView.as_view(), name="billing-refunds"),
 ]

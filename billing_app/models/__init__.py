@@ -1,3 +1,4 @@
+from billing_app.models.answer import StoredAnswer
 from billing_app.models.budget import Budget, BudgetAction, BudgetPeriod, BudgetScope, BudgetWindow
 from billing_app.models.hold import Hold, HoldStatus
 from billing_app.models.price import Price
@@ -14,6 +15,7 @@ __all__ = [
     "Hold",
     "HoldStatus",
     "Price",
+    "StoredAnswer",
     "TaskUsage",
     "Transaction",
     "TransactionKind",

@@ -2,6 +2,7 @@
 
 from billing_app.selectors.usage import (
     cost_between,
+    models_used,
     spend_by_day,
     spend_by_model,
     tasks_of_calls,
@@ -14,6 +15,7 @@ from billing_app.selectors.wallets import personal_wallet_owner, transactions, w
 
 __all__ = [
     "cost_between",
+    "models_used",
     "personal_wallet_owner",
     "spend_by_day",
     "spend_by_model",

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db.models import Sum
 
 from billing_app.contracts import ZERO, UsageTotals
+from billing_app.models import TaskUsage
 from billing_app.selectors.usage import SUMS, days_of, totals_of
 
 
@@ -66,3 +67,9 @@ def spend_of(
     rows = days_of(organization_id, start, end).filter(**{f"{column}__in": ids})
     paid = dict(rows.values_list(column).annotate(paid=Sum("charged_usd")))
     return {item: paid.get(item, ZERO) for item in ids}
+
+
+def spend_by_task(organization_id: UUID, *, limit: int = 100) -> tuple[Share, ...]:
+    """Return the ``limit`` dearest tasks with all that they have used so far, dearest first."""
+    rows = TaskUsage.objects.filter(organization_id=organization_id).order_by("-charged_usd", "task_id")
+    return tuple(Share(row["task_id"], totals_of(row)) for row in rows.values("task_id", "calls", *SUMS)[:limit])

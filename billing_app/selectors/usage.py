@@ -4,10 +4,11 @@ from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import QuerySet, Sum
+from django.utils import timezone
 
 from billing_app.contracts import ZERO, DaySpend, ModelSpend, UsageEntry, UsageTotals
-from billing_app.models import UsageDaily, UsageRecord
+from billing_app.models import TaskUsage, UsageDaily, UsageRecord
 
 SUMS = {name: Sum(name) for name in ("input_tokens", "output_tokens", "cost_usd", "charged_usd")}
 
@@ -37,10 +38,17 @@ def spend_by_model(organization_id: UUID, start: date, end: date) -> tuple[Model
     return tuple(ModelSpend(model=row["model"], totals=totals_of(row)) for row in ordered)
 
 
+def models_used(organization_id: UUID, *, days: int = 90) -> tuple[str, ...]:
+    """Return the models that the organization has called in the last ``days`` days (UTC), by name."""
+    since = timezone.now().date() - timedelta(days=days)
+    rows = UsageDaily.objects.filter(organization_id=organization_id, day__gte=since)
+    return tuple(rows.values_list("model", flat=True).distinct().order_by("model"))
+
+
 def usage_for_task(organization_id: UUID, task_id: UUID) -> UsageTotals:
     """Return what one task has used so far."""
-    records = usage_records(organization_id).filter(task_id=task_id)
-    return totals_of(records.aggregate(calls=Count("pk"), **SUMS))
+    used = TaskUsage.objects.filter(organization_id=organization_id, task_id=task_id)
+    return totals_of(used.values("calls", *SUMS).first() or {})
 
 
 def usage_entries_for_task(organization_id: UUID, task_id: UUID, *, limit: int = 200) -> tuple[UsageEntry, ...]:
@@ -51,8 +59,8 @@ def usage_entries_for_task(organization_id: UUID, task_id: UUID, *, limit: int =
 
 def tasks_of_calls(organization_id: UUID, refs: set[str]) -> dict[str, UUID]:
     """Return the task of each billing reference that names a model call made for one."""
-    calls = usage_records(organization_id).filter(call_id__in=filter(None, map(_uuid, refs)), task_id__isnull=False)
-    return {str(call_id): task_id for call_id, task_id in calls.values_list("call_id", "task_id") if task_id}
+    calls = usage_records(organization_id).filter(id__in=filter(None, map(_uuid, refs)), task_id__isnull=False)
+    return {str(call_id): task_id for call_id, task_id in calls.values_list("id", "task_id") if task_id}
 
 
 def usage_records(organization_id: UUID) -> QuerySet[UsageRecord]:
@@ -68,7 +76,7 @@ def days_of(organization_id: UUID, start: date, end: date) -> QuerySet[UsageDail
 def totals_of(row: dict[str, object]) -> UsageTotals:
     """Return a row of sums as totals; what there was nothing to sum of is zero."""
     names = ("calls", *SUMS)
-    return UsageTotals(**{name: row[name] for name in names if row[name] is not None})  # type: ignore[arg-type]
+    return UsageTotals(**{name: row[name] for name in names if row.get(name) is not None})  # type: ignore[arg-type]
 
 
 def _uuid(text: str) -> UUID | None:

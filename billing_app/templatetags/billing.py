@@ -3,26 +3,14 @@
 from decimal import Decimal
 
 from django import template
-from django.utils.translation import pgettext_lazy
 
+from billing_app.endings import ENDINGS
 from billing_app.models import TransactionKind
 from billing_app.services.ledger import EFFECTS
 
 register = template.Library()
 
 _CENT = Decimal("0.01")
-# How calls end, in words; the room above owns the codes, and one not listed here is shown as it is.
-_ENDINGS = {
-    "completed": pgettext_lazy("ending", "completed"),
-    "client_gone": pgettext_lazy("ending", "caller left"),
-    "upstream_cut": pgettext_lazy("ending", "cut off by the provider"),
-    "timeout": pgettext_lazy("ending", "timed out"),
-    "no_usage": pgettext_lazy("ending", "completed, usage not reported"),
-    "zero_output": pgettext_lazy("ending", "no output"),
-    "refused": pgettext_lazy("ending", "refused by the provider"),
-    "worker_killed": pgettext_lazy("ending", "interrupted"),
-    "expired": pgettext_lazy("ending", "ran out of time"),
-}
 
 
 @register.filter
@@ -47,4 +35,4 @@ def balance_change(entry: object) -> str:
 @register.filter
 def ending_words(code: str) -> str:
     """Return the words for an ending's code; any other text unchanged."""
-    return str(_ENDINGS.get(code, code))
+    return str(ENDINGS.get(code, code))

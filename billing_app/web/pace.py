@@ -31,6 +31,11 @@ class Pace:
         return round((self.projected / self.last_month - 1) * 100) if self.last_month else None
 
     @property
+    def saving_percent(self) -> int:
+        """How much less, in per cent, where it costs less."""
+        return -(self.change_percent or 0)
+
+    @property
     def is_faster(self) -> bool:
         """Whether the month is going to cost more than the last one."""
         return self.projected > self.last_month

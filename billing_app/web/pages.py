@@ -1,4 +1,4 @@
-"""Keyset pages of the wallet page's two lists: the API's pages, with bare cursors for the pager."""
+"""Keyset pages of the lists: the API's pages, with bare cursors for the pager."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,10 +32,12 @@ class _BareCursors(KeysetPagination):
         return parse_qs(urlsplit(super().encode_cursor(cursor)).query)[self.cursor_query_param][0]
 
 
-def keyset_page(request: HttpRequest, rows: QuerySet[Any], ordering: tuple[str, ...]) -> KeysetPage:
-    """Return the page that ``?cursor=`` names; raises NotFound for a cursor that is none."""
+def keyset_page(
+    request: HttpRequest, rows: QuerySet[Any], keyset: tuple[str, ...], *, oldest_first: bool = False
+) -> KeysetPage:
+    """Return the page that ``?cursor=`` names, along the unique fields ``keyset``; raises NotFound for a bad cursor."""
     paginator = _BareCursors()
-    paginator.ordering = ordering  # type: ignore[assignment]
+    paginator.ordering = tuple(name if oldest_first else f"-{name}" for name in keyset)  # type: ignore[assignment]
     try:
         found = paginator.paginate_queryset(rows, Request(request))
     except exceptions.NotFound as error:

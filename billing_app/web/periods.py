@@ -1,8 +1,10 @@
 """The period of the spend page: a choice in the address."""
 
 import calendar
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from django import forms
 from django.http import QueryDict
@@ -37,7 +39,7 @@ class Period:
 class CustomPeriodForm(forms.Form):
     """``from`` and ``to``, as the lists' filters call them."""
 
-    def __init__(self, data: QueryDict) -> None:
+    def __init__(self, data: Mapping[str, Any]) -> None:
         super().__init__(data)
         day = forms.DateInput(attrs={"type": "date"})
         self.fields["from"] = forms.DateField(label=_("From"), widget=day)

@@ -2,7 +2,7 @@
 
 from decimal import Decimal, InvalidOperation
 
-from config.settings.env import env, refuse
+from config.settings.env import PRODUCTION, env, refuse
 
 
 def _usd(name: str, default: str, *, least: Decimal) -> Decimal:
@@ -17,3 +17,5 @@ def _usd(name: str, default: str, *, least: Decimal) -> Decimal:
 
 CREDIT_USD = _usd("CREDIT_USD", "0.01", least=Decimal("0.0000000001"))
 SIGNUP_CREDIT_USD = _usd("SIGNUP_CREDIT_USD", "0", least=Decimal(0))
+# Whether owners put money into their wallets by themselves, on the page and over the API. Otherwise operators do.
+WALLET_SELF_TOPUP = env.bool("WALLET_SELF_TOPUP", default=not PRODUCTION)

@@ -72,6 +72,11 @@ def prompt_tasks(prompt_id: UUID, *, limit: int = 10) -> tuple[Task, ...]:
     return tuple(own.defer(*_LONG).order_by("-updated_at")[:limit])
 
 
+def task_titles(task_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return the titles of those of ``task_ids`` that the caller may see."""
+    return dict(task_list().filter(pk__in=task_ids).values_list("pk", "title"))
+
+
 def latest_events(task_ids: Sequence[UUID], *, each: int = 3) -> dict[UUID, list[TaskEvent]]:
     """Return the last ``each`` events of each task, newest first, in one query."""
     numbered = Window(RowNumber(), partition_by="task_id", order_by=F("seq").desc())

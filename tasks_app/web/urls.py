@@ -24,6 +24,7 @@ _pages = [
         task_entry(fragments.PromptSidebarView.as_view()),
         name="prompt-sidebar",
     ),
+    path(f"{_PROMPT}/titles/", task_entry(fragments.TitlesView.as_view()), name="titles"),
     path(f"{_PROMPT}/for-prompt/<uuid:prompt_id>/", task_entry(fragments.ForPromptView.as_view()), name="for-prompt"),
 ]
 

@@ -1,4 +1,5 @@
 from accounts_app.models.api_key import ApiKey, Scope
+from accounts_app.models.api_session import ApiSession
 from accounts_app.models.audit_log import AuditLog
 from accounts_app.models.invitation import Invitation
 from accounts_app.models.ip_rule import IpAction, IpRule
@@ -9,6 +10,7 @@ from accounts_app.models.user import User
 
 __all__ = [
     "ApiKey",
+    "ApiSession",
     "AuditLog",
     "Invitation",
     "IpAction",

@@ -26,7 +26,7 @@ _PATTERNS = (
     (
         re.compile(
             r"""((?:authorization|x-api-key|api[_-]?key|secret(?:_access)?_key|secret|password|passwd|access_token|"""
-            r"""refresh_token|client_secret|sessionid|csrftoken|csrfmiddlewaretoken)\\?["']?\s*[:=]\s*\\?["']?)"""
+            r"""refresh_token|client_secret|sessionid|csrftoken|csrfmiddlewaretoken)\\*["']?\s*[:=]\s*\\*["']?)"""
             r"""(?!\[redacted\]|Bearer |Basic |Token |None\b|null\b)[^\s"'\\,;&)}\]]{3,}""",
             re.IGNORECASE,
         ),

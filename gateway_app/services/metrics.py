@@ -34,7 +34,7 @@ def call_settled(
     tokens: TokenBuckets,
     cost_usd: Decimal,
     charged_usd: Decimal,
-    first_token_ms: int | None,
+    first_token_ms: int | None = None,
 ) -> None:
     """Count a call that ended, its tokens and its cost. Floats: these are for graphs, the books are in Postgres."""
     metrics.child(metrics.CALLS, model, ending).inc()

@@ -1,8 +1,9 @@
 """What the scripted upstream says, and how it misbehaves: plain data, no sockets."""
 
 import json
+import random
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 _TOKEN = re.compile(r"\s*(?:[\u3000-\u9fff\uff00-\uffef]|[^\s\u3000-\u9fff\uff00-\uffef]+)|\s+")
@@ -23,7 +24,10 @@ class Behaviour:
     A ``finish_reason`` "none" is left out. ``hang`` is
     "first" (no byte is ever sent) or "stream" (silence after ``hang_after`` tokens). ``usage`` replaces fields of the
     reported usage, e.g. ``{"prompt_tokens_details": {"cached_tokens": 5}}``. ``tool_calls`` are sent instead of text.
-    ``match`` limits a queued behaviour to requests whose messages contain it.
+    ``match`` limits a queued behaviour to requests whose body contains it. ``raw`` is sent as the whole answer
+    (the events of a stream, or the body), ``usage`` then says what it told. ``thoughts`` come before the text.
+    ``split`` writes a stream in pieces of so many bytes; ``crlf`` ends its lines with both characters; ``pings``
+    puts a comment before each event.
     """
 
     text: str | None = None
@@ -43,6 +47,11 @@ class Behaviour:
     tool_calls: tuple[dict[str, Any], ...] = ()
     finish_reason: str = ""
     match: str = ""
+    raw: bytes | None = None
+    thoughts: str = ""
+    split: int = 0
+    crlf: bool = False
+    pings: bool = False
 
 
 def behaviour_for(model: str, base: Behaviour) -> Behaviour:
@@ -66,10 +75,65 @@ def _switch(name: str, value: str) -> dict[str, Any]:
         "stall": {"hang": "stream", "hang_after": int(value or 3)},
         "zero": {"text": ""},
         "tools": {"tool_calls": (tool_call("look_up", {"query": "tea"}),)},
+        "error": {"error_after": int(value or 3)},
+        "thoughts": {"thoughts": "Let me think about tea first."},
     }
     if name not in known:
         raise ValueError(f"Unknown switch in the model's name: {name}")
     return known[name]
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Draws a behaviour for each try by lot, the same for the same ``seed``, request and try, in whatever order they
+    come. ``weights`` are of the names in `KINDS`."""
+
+    seed: int
+    weights: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 1) | {"fine": 12})
+
+    def __call__(self, mark: str, number: int) -> Behaviour:
+        """Return the behaviour for the try ``number`` (from 1) of the request that ``mark`` tells from others."""
+        lot = random.Random(f"{self.seed}:{mark}:{number}")
+        kind = lot.choices(list(self.weights), list(self.weights.values()))[0]
+        words = lot.choices(_WORDS, k=lot.randint(1, 30))
+        base = Behaviour(text=" ".join(words), delay=lot.choice([0, 0, 0, 1, 3]), split=lot.choice([0, 0, 0, 1, 7, 50]))
+        return replace(base, **_fault(kind, lot))
+
+
+KINDS = (
+    "fine",
+    "500",
+    "429",
+    "reset",
+    "cut",
+    "cut_before_usage",
+    "error",
+    "nousage",
+    "zero",
+    "refuse",
+    "stall",
+    "hang",
+)
+_WORDS = ("tea", "leaves", "water", "steep", "warm", "cup", "绿茶", "水", "thé", "чай", "slowly", "and", "again", "😀")
+
+
+def _fault(kind: str, lot: random.Random) -> dict[str, Any]:
+    after = lot.randint(0, 12)
+    known: dict[str, dict[str, Any]] = {
+        "fine": {},
+        "500": {"status": lot.choice([500, 502, 503])},
+        "429": {"status": 429, "retry_after": 0},
+        "reset": {"reset": True},
+        "cut": {"cut_after": after},
+        "cut_before_usage": {"cut_before_usage": True},
+        "error": {"error_after": after},
+        "nousage": {"omit_usage": True},
+        "zero": {"text": ""},
+        "refuse": {"status": 400, "error_code": "content_policy_violation"},
+        "stall": {"hang": "stream", "hang_after": after},
+        "hang": {"hang": "first"},
+    }
+    return known[kind]
 
 
 def tool_call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -85,6 +149,15 @@ def tokens(text: str) -> list[str]:
 def prompt_tokens(messages: list[dict[str, Any]]) -> int:
     """Count a request's tokens: its texts', and 4 for the frame of each message."""
     return sum(4 + len(tokens(content_of(message))) for message in messages)
+
+
+def input_tokens(value: Any) -> int:
+    """Count an input's tokens: text, a list of texts, token numbers, or lists of these."""
+    if isinstance(value, str):
+        return len(tokens(value))
+    if isinstance(value, dict):
+        return 4 + len(tokens(content_of(value)))
+    return sum(1 if isinstance(item, int) else input_tokens(item) for item in value or [])
 
 
 def content_of(message: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.support.upstream import Behaviour, ScriptedUpstream
+from tests.support.upstream import Behaviour, Faults, ScriptedUpstream
 
 _MESSAGES: list[Any] = [{"role": "user", "content": "I want an article about green tea"}]
 
@@ -67,3 +67,55 @@ def test_switches_fail_as_the_real_thing_does(client: openai.OpenAI, upstream: S
             list(_stream(client, f"scripted--{switch}"))
     with upstream.down(), pytest.raises(openai.APIConnectionError):
         _stream(client)
+
+
+def test_every_path_answers_in_the_shapes_of_the_official_client(
+    client: openai.OpenAI, upstream: ScriptedUpstream
+) -> None:
+    completion = client.completions.create(model="scripted", prompt=["a b", "c"], n=2)
+    assert [choice.index for choice in completion.choices] == [0, 1, 2, 3]
+    assert completion.usage is not None
+    assert completion.usage.prompt_tokens == 3
+    vectors = client.embeddings.create(model="scripted", input=["tea", "绿茶"])  # asks for base64
+    numbers = client.embeddings.create(model="scripted", input=["tea", "绿茶"], encoding_format="float")
+    assert [item.embedding for item in vectors.data] == [item.embedding for item in numbers.data]
+    image = client.images.generate(model="gpt-image-1", prompt="A cup of tea", n=2, quality="low")
+    assert image.usage is not None
+    assert (len(image.data or []), image.usage.output_tokens) == (2, 544)
+    edited = client.images.edit(model="dall-e-2", prompt="More tea", image=b"\x89PNG\r\n--x\r\n", n=1)
+    assert (len(edited.data or []), edited.usage) == (1, None)
+    assert upstream.served[-1].body["image"] == [b"\x89PNG\r\n--x\r\n"]
+    assert client.moderations.create(model="scripted", input="tea").results[0].flagged is False
+
+
+def test_response_is_the_same_streamed_and_whole(client: openai.OpenAI) -> None:
+    whole = client.responses.create(model="scripted", input="I want an article about green tea")
+    with client.responses.stream(model="scripted", input="I want an article about green tea") as stream:
+        numbers = [event.sequence_number for event in stream]
+        final = stream.get_final_response()
+    assert numbers == list(range(len(numbers)))
+    assert final.output_text == whole.output_text
+    assert final.usage == whole.usage
+
+
+def test_pieces_line_ends_and_comments_make_no_difference(client: openai.OpenAI, upstream: ScriptedUpstream) -> None:
+    plain = [chunk.choices for chunk in _stream(client)]
+    upstream.behave(Behaviour(split=3, crlf=True, pings=True))
+    assert [chunk.choices for chunk in _stream(client)] == plain
+
+
+def test_tally_keeps_the_tries_of_a_call_together(upstream: ScriptedUpstream) -> None:
+    upstream.behave(Behaviour(status=500))
+    again = openai.OpenAI(base_url=upstream.url, api_key="x", max_retries=1, timeout=5)
+    again.chat.completions.create(model="scripted", messages=_MESSAGES, extra_headers={"x-client-request-id": "one"})
+    tally = upstream.tally()["one"]
+    assert [(served.number, served.status) for served in tally.tries] == [(1, 500), (2, 200)]
+    assert tally.told is not None
+    assert tally.told["prompt_tokens"] == tally.last.prompt_tokens
+
+
+def test_faults_are_the_same_for_the_same_seed() -> None:
+    faults = [Faults(seed=4)("mark", number) for number in range(200)]
+    assert faults == [Faults(seed=4)("mark", number) for number in range(200)]
+    assert faults != [Faults(seed=5)("mark", number) for number in range(200)]
+    assert {fault.status for fault in faults} >= {200, 400, 429, 500}

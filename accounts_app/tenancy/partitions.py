@@ -145,4 +145,4 @@ def _names(cursor: Any, query: str, table: str) -> list[str]:
 
 
 def _run(cursor: Any, statement: str, *names: str) -> None:
-    cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
+    cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

@@ -14,7 +14,7 @@ DECLARE
 BEGIN
     SELECT c.oid INTO found FROM pg_class c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relname = wanted AND c.relkind = 'p'
-    AND obj_description(c.oid, 'pg_class') = 'partitioned by month';
+    AND obj_description(c.oid, 'pg_class') LIKE 'partitioned by month%';
     IF found IS NULL THEN
         RAISE EXCEPTION '% is not partitioned by month', wanted USING ERRCODE = 'wrong_object_type';
     END IF;
@@ -24,7 +24,7 @@ END $$;
 -- Makes the months that are missing, from the last one to `months_ahead` ahead; returns their tables' names.
 -- Rows that DEFAULT has caught meanwhile move to their month.
 CREATE OR REPLACE FUNCTION partitions_make(parent_name text, months_ahead integer) RETURNS SETOF text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '5s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '3s' AS $$
 DECLARE
     parent regclass := public.partition_parent(parent_name);
     rest text := parent_name || '_default';
@@ -66,9 +66,10 @@ BEGIN
 END $$;
 
 -- Drops the months that lie wholly before the month of `before`; returns their tables' names. The last whole month
--- and the running one always stay, and only a named operator context may ask.
+-- and the running one always stay, and only a named operator context may ask. The table's mark then says from when
+-- its rows are whole, for whoever compares them with other books.
 CREATE OR REPLACE FUNCTION partitions_drop(parent_name text, before date) RETURNS SETOF text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '5s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '3s' AS $$
 DECLARE
     parent regclass := public.partition_parent(parent_name);
     kept timestamp := least(date_trunc('month', before::timestamp),
@@ -86,6 +87,8 @@ BEGIN
     LOOP
         EXECUTE format('ALTER TABLE public.%I DETACH PARTITION public.%I', parent_name, part);
         EXECUTE format('DROP TABLE public.%I', part);
+        EXECUTE format('COMMENT ON TABLE public.%I IS %L', parent_name, 'partitioned by month, kept from '
+                       || to_char(to_date(right(part, 7), 'YYYY_MM') + interval '1 month', 'YYYY-MM-DD'));
         RETURN NEXT part;
     END LOOP;
 END $$;

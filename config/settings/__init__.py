@@ -10,6 +10,7 @@ from config.settings.i18n import *  # noqa: F403
 from config.settings.logging import *  # noqa: F403
 from config.settings.models import *  # noqa: F403
 from config.settings.observability import *  # noqa: F403
+from config.settings.partitions import *  # noqa: F403
 from config.settings.queues import *  # noqa: F403
 from config.settings.security import *  # noqa: F403
 from config.settings.static import *  # noqa: F403

@@ -300,6 +300,9 @@ def test_months_before_a_date_are_dropped_by_an_operator_and_by_nobody_else(scra
     scratch.cursor.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(APP)))
     assert _drop(scratch, _month(-3)) == [old]
     assert newer in scratch.partitions()
+    # Where its rows begin is said by the table itself, and it goes on as a table of months.
+    assert scratch.value("SELECT obj_description('scratch_calls'::regclass)").endswith(f"kept from {_month(-3)}")
+    assert scratch.make(4) == [_named(4)]
 
 
 def test_the_last_whole_month_is_never_dropped(scratch: Scratch) -> None:

@@ -69,8 +69,8 @@ class CompletionCall(ChatCall):
 
     def _choices(self) -> range:
         prompt = self.served.body.get("prompt")
-        several = isinstance(prompt, list) and not isinstance(prompt[0], int)
-        return range((self.served.body.get("n") or 1) * (len(prompt) if several else 1))
+        prompts = len(prompt) if isinstance(prompt, list) and not isinstance(prompt[0], int) else 1
+        return range((self.served.body.get("n") or 1) * prompts)
 
     def _whole(self) -> dict[str, Any]:
         self.served.completion_tokens = len(self.pieces) * len(self._choices())

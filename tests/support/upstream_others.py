@@ -201,9 +201,9 @@ def form_values(body: bytes, content_type: str) -> dict[str, Any]:
     """Return the fields of a form; of files their bytes, as a list."""
     head = f"content-type: {content_type}\r\n\r\n".encode()
     values: dict[str, Any] = {}
-    for part in BytesParser(policy=HTTP).parsebytes(head + body).iter_parts():  # type: ignore[attr-defined]
-        name = part.get_param("name", header="content-disposition")
-        content = part.get_payload(decode=True)
+    for part in BytesParser(policy=HTTP).parsebytes(head + body).iter_parts():
+        name = str(part.get_param("name", header="content-disposition"))
+        content: Any = part.get_payload(decode=True)
         if part.get_filename():
             values.setdefault(name, []).append(content)
         else:

@@ -83,6 +83,22 @@ def _switch(name: str, value: str) -> dict[str, Any]:
     return known[name]
 
 
+KINDS = (
+    "fine",
+    "500",
+    "429",
+    "reset",
+    "cut",
+    "cut_before_usage",
+    "error",
+    "nousage",
+    "zero",
+    "refuse",
+    "stall",
+    "hang",
+)
+
+
 @dataclass(frozen=True)
 class Faults:
     """Draws a behaviour for each try by lot, the same for the same ``seed``, request and try, in whatever order they
@@ -100,20 +116,6 @@ class Faults:
         return replace(base, **_fault(kind, lot))
 
 
-KINDS = (
-    "fine",
-    "500",
-    "429",
-    "reset",
-    "cut",
-    "cut_before_usage",
-    "error",
-    "nousage",
-    "zero",
-    "refuse",
-    "stall",
-    "hang",
-)
 _WORDS = ("tea", "leaves", "water", "steep", "warm", "cup", "绿茶", "水", "thé", "чай", "slowly", "and", "again", "😀")
 
 

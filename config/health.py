@@ -16,7 +16,7 @@ from redis import Redis, RedisError
 
 from config.heartbeats import BEAT, QUEUES, queues_alive
 
-OK, DOWN, DEGRADED = "ok", "down", "degraded"
+OK, DOWN, DEGRADED, UNKNOWN = "ok", "down", "degraded", "unknown"
 NEEDED = ("postgres", "migrations")
 # Seconds that Redis may take; Postgres has the pool's own limit.
 TIMEOUT = 1.0
@@ -26,7 +26,9 @@ Part = dict[str, Any]
 
 def readiness() -> tuple[bool, dict[str, Any]]:
     """Return whether calls can be served, and ``{"status", "degraded", "parts": {name: {"state", …}}}``."""
-    parts = {"postgres": _timed(_postgres), "migrations": _timed(_migrations), **_redis_parts()}
+    postgres = _timed(_postgres)
+    migrations = _timed(_migrations) if postgres["state"] == OK else {"state": UNKNOWN}
+    parts = {"postgres": postgres, "migrations": migrations, **_redis_parts()}
     failing = [name for name, part in parts.items() if part["state"] != OK]
     serves = not set(failing) & set(NEEDED)
     status = "unavailable" if not serves else "degraded" if failing else "ready"
@@ -39,8 +41,6 @@ def _timed(check: Callable[[], Part]) -> Part:
         part = check()
     except Error as error:  # its text may quote the address with the password
         part = {"state": DOWN, "error": type(error).__name__}
-    finally:
-        connection.close()
     return {**part, "ms": round((time.monotonic() - began) * 1000, 1)}
 
 
@@ -79,8 +79,8 @@ def _redis_parts() -> Mapping[str, Part]:
     except RedisError as error:
         return {
             "redis": {"state": DOWN, "error": type(error).__name__},
-            "workers": {"state": "unknown"},
-            "scheduler": {"state": "unknown"},
+            "workers": {"state": UNKNOWN},
+            "scheduler": {"state": UNKNOWN},
         }
     queues = {queue: alive.get(queue, 0) for queue in QUEUES}
     return {

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from django.conf import settings
 
+from gateway_app.services import metrics
 from gateway_app.services.routes import Candidate
 from gateway_app.services.snapshot import ModelSnap
 
@@ -127,13 +128,20 @@ class Breakers:
 
     def success(self, provider: str) -> None:
         """A call to ``provider`` was answered."""
-        with self._lock:
-            self._of(provider).success(self._clock())
+        self._report(provider, Breaker.success)
 
     def failure(self, provider: str) -> None:
         """A call to ``provider`` failed in a way that speaks against it; see `counts_as_failure`."""
+        self._report(provider, Breaker.failure)
+
+    def _report(self, provider: str, outcome: Callable[[Breaker, float], None]) -> None:
         with self._lock:
-            self._of(provider).failure(self._clock())
+            breaker, now = self._of(provider), self._clock()
+            before = breaker.state(now)
+            outcome(breaker, now)
+            after = breaker.state(now)
+        if before is not after:
+            metrics.breaker_set(provider=provider, is_open=after is not BreakerState.CLOSED)
 
     def states(self) -> dict[str, BreakerState]:
         """Return the state of every provider that was asked, for metrics."""

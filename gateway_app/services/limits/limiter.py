@@ -16,6 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
+from gateway_app.services import metrics
 from gateway_app.services.limits.allowance import Allowance, Meter, Place
 from gateway_app.services.limits.rules import LimitRule
 from gateway_app.services.limits.script import SCRIPT
@@ -76,6 +77,7 @@ class RateLimiter:
 
         answer = await self._ask(organization_id, operation)
         if answer is None:
+            metrics.limits_degraded()
             return Allowance(organization_id, degraded=True, reserved=tokens)
         return _allowance(organization_id, rules, tokens, *answer)
 

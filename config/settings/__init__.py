@@ -6,6 +6,7 @@ from config.settings.auth import *  # noqa: F403
 from config.settings.billing import *  # noqa: F403
 from config.settings.core import *  # noqa: F403
 from config.settings.database import *  # noqa: F403
+from config.settings.gateway import *  # noqa: F403
 from config.settings.i18n import *  # noqa: F403
 from config.settings.logging import *  # noqa: F403
 from config.settings.models import *  # noqa: F403

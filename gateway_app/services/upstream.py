@@ -1,0 +1,95 @@
+"""Connections to the providers for event loops: one aiohttp pool for each process and loop, kept warm.
+
+Time limits here: until connected. The caller keeps the others (`asyncio.timeout`, `gateway_app.v1.watch`), because they
+end different things: a try, an answer, a call.
+"""
+
+import asyncio
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+if TYPE_CHECKING:
+    from gateway_app.services.routes import Endpoint
+
+# Connections are kept for less long than servers and balancers usually keep theirs, so that few are found closed.
+_KEEP_ALIVE_SECONDS = 30
+# Answers arrive in blocks of at most about this size; a slow reader keeps no more than twice as much here.
+_BUFFER_BYTES = 64 * 1024
+
+# What a provider or its network may raise while it is asked or its answer is read.
+UPSTREAM_ERRORS = (aiohttp.ClientError, ConnectionError, TimeoutError)
+
+_sessions: "WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession]" = WeakKeyDictionary()
+
+
+async def upstream_post(
+    endpoint: "Endpoint", path: str, body: bytes, *, content_type: str, is_stream: bool, call_id: str
+) -> aiohttp.ClientResponse:
+    """Send ``body`` to ``path`` ("chat/completions") below the endpoint's URL; return its answer's head.
+
+    The answer is to be read from ``.content``; then `release` it, or `close` it to end the provider's work. Redirects
+    are not followed: an operator named this address, not the provider. Raises one of UPSTREAM_ERRORS.
+    """
+    return await _session().post(
+        _url(endpoint.url, path),
+        data=body,
+        headers=_headers(endpoint.api_key, content_type, call_id, is_stream=is_stream),
+        allow_redirects=False,
+        timeout=_timeout(endpoint.connect_timeout),
+    )
+
+
+async def upstream_close() -> None:
+    """Close the running event loop's connections, when it is about to end."""
+    session = _sessions.pop(asyncio.get_running_loop(), None)
+    if session is not None:
+        await session.close()
+
+
+def _session() -> aiohttp.ClientSession:
+    loop = asyncio.get_running_loop()
+    session = _sessions.get(loop)
+    if session is None or session.closed:
+        session = _sessions[loop] = aiohttp.ClientSession(
+            # Slots of the providers limit how many calls run at once, not the pool.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_BUFFER_BYTES,
+            trust_env=False,
+        )
+    return session
+
+
+def _headers(api_key: str, content_type: str, call_id: str, *, is_stream: bool) -> "CIMultiDict[str]":
+    headers = CIMultiDict(_lasting_headers(api_key, is_stream))
+    headers["Content-Type"] = content_type
+    headers["X-Client-Request-Id"] = call_id
+    return headers
+
+
+@lru_cache(maxsize=256)
+def _lasting_headers(api_key: str, is_stream: bool) -> "CIMultiDict[str]":
+    return CIMultiDict(
+        {
+            "Authorization": f"Bearer {api_key}",
+            "Accept": "text/event-stream" if is_stream else "application/json",
+            # The bytes are passed on as they are and their usage is read: nothing is to be unpacked in between.
+            "Accept-Encoding": "identity",
+            "User-Agent": "DeepSpace",
+        }
+    )
+
+
+@lru_cache(maxsize=256)
+def _url(base: str, path: str) -> URL:
+    return URL(f"{base.rstrip('/')}/{path}")
+
+
+@lru_cache(maxsize=64)
+def _timeout(connect: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=None, sock_connect=connect, sock_read=None)

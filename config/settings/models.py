@@ -1,6 +1,6 @@
 """Model providers: which endpoint writes, and the limits of one call."""
 
-from config.settings.env import PRODUCTION, env, positive_int, refuse
+from config.settings.env import PRODUCTION, boolean, env, positive_int, refuse
 
 OPENAI_API_KEY = env.str("OPENAI_API_KEY", default="")
 OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="")
@@ -35,6 +35,8 @@ GATEWAY_RETRY_MAX_MS = positive_int("GATEWAY_RETRY_MAX_MS", 20_000)
 # Encrypts the API keys that operators store for providers: long random texts, the first for new ones, the others for
 # what was stored before (`./manage.py rotate_credentials` moves it over). Unset: derived from DJANGO_SECRET_KEY.
 CREDENTIALS_KEY = [key for key in env.list("CREDENTIALS_KEY", default=[]) if key]
+# Whether a provider that an operator enters may be on a private network or on this machine (OPENAI_BASE_URL always may).
+PROVIDER_PRIVATE_NETWORKS = boolean("PROVIDER_PRIVATE_NETWORKS", default=not PRODUCTION)
 # A provider that failed so often within the window, and at least every second time, is left alone for the pause.
 GATEWAY_BREAKER_FAILURES = positive_int("GATEWAY_BREAKER_FAILURES", 5)
 GATEWAY_BREAKER_WINDOW_SECONDS = positive_int("GATEWAY_BREAKER_WINDOW_SECONDS", 30)

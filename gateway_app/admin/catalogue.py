@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from billing_app.contracts import PriceRef
 from billing_app.exceptions import ModelNotPriced
 from billing_app.services.prices import price_current
 from gateway_app.models import ModelEntry, ModelRoute
@@ -20,12 +21,23 @@ class ModelEntryForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        if cleaned.get("is_active"):
-            try:
-                price_current(model_key=cleaned.get("key") or self.instance.key)
-            except ModelNotPriced:
-                self.add_error("is_active", _("Give the model a price first; then switch it on."))
+        price = self._price(cleaned)
+        if cleaned.get("is_active") and price is None:
+            self.add_error("is_active", _("Give the model a price first; then switch it on."))
+        if cleaned.get("paths") and not (price and price.per_request):
+            self.add_error("paths", _("Only a model with a price per request can be reached by further paths."))
+        fallback = cleaned.get("fallback")
+        if fallback and fallback.kind != cleaned.get("kind"):
+            self.add_error("fallback", _("A model of another kind cannot take its calls."))
+        if fallback and fallback.pk == self.instance.pk:
+            self.add_error("fallback", _("A model cannot stand in for itself."))
         return cleaned
+
+    def _price(self, cleaned: dict[str, Any]) -> PriceRef | None:
+        try:
+            return price_current(model_key=cleaned.get("key") or self.instance.key)
+        except ModelNotPriced:
+            return None
 
 
 class ModelRouteInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -38,7 +50,17 @@ class ModelRouteInline(admin.TabularInline):  # type: ignore[type-arg]
 @admin.register(ModelEntry)
 class ModelEntryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = ModelEntryForm
-    list_display = ["key", "providers", "kind", "is_active", "is_callable", "is_default", "context_window", "prices"]
+    list_display = [
+        "key",
+        "providers",
+        "kind",
+        "is_active",
+        "is_callable",
+        "is_default",
+        "fallback",
+        "context_window",
+        "prices",
+    ]
     list_filter = ["kind", "is_active", "is_default", "routes__provider"]
     list_select_related = ["fallback"]
     search_fields = ["key", "name", "routes__upstream_name"]
@@ -46,6 +68,11 @@ class ModelEntryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     date_hierarchy = "created_at"
     readonly_fields = ["prices", "created_at"]
     inlines = [ModelRouteInline]
+    fieldsets = [
+        (None, {"fields": ["key", "name", "kind", "is_active", "is_default", "prices", "fallback"]}),
+        (_("What it can do"), {"fields": ["context_window", "max_output_tokens", "is_reasoning", "paths"]}),
+        (_("Where this was read"), {"fields": ["note", "source", "source_date", "created_at"]}),
+    ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelEntry]:
         return super().get_queryset(request).prefetch_related("routes__provider")

@@ -109,10 +109,8 @@ def endpoint_at(provider: Provider) -> Endpoint | None:
     """Return ``provider`` ready to call; None when it is switched off or its URL or key is not set."""
     override = _setting(provider.base_url_setting)
     url = override or provider.base_url
-    api_key = _setting(provider.api_key_setting)
-    if not override:
-        # The stored key was given for the stored URL: an endpoint named by a setting never sees it.
-        api_key = api_key or credential_of(provider)
+    # The stored key was given for the stored URL: an endpoint named by a setting never sees it.
+    api_key = _setting(provider.api_key_setting) or ("" if override else credential_of(provider))
     # An endpoint of one's own may need no key; a published one does.
     needs_key = bool(provider.api_key_setting or provider.credential) and not override
     if not provider.is_active or not url or (needs_key and not api_key):
@@ -127,6 +125,18 @@ def endpoint_at(provider: Provider) -> Endpoint | None:
         total_timeout=provider.total_timeout_ms / 1000,
         max_concurrency=provider.max_concurrency,
     )
+
+
+def has_override(provider: Provider) -> bool:
+    """Whether a setting of this machine says where the provider is."""
+    return bool(_setting(provider.base_url_setting))
+
+
+def key_source(provider: Provider) -> str:
+    """Return where the provider's API key comes from: the setting's name, "stored", or empty for nowhere."""
+    if _setting(provider.api_key_setting):
+        return provider.api_key_setting
+    return "stored" if not has_override(provider) and credential_of(provider) else ""
 
 
 def is_local(entry: ModelEntry) -> bool:

@@ -35,8 +35,7 @@ def credential_set(*, provider: Provider, secret: str) -> None:
 
     Raises InvalidInput for a key that cannot stand in an HTTP header.
     """
-    if secret and not (secret.isascii() and secret.isprintable() and " " not in secret):
-        raise InvalidInput.for_field("credential", _("An API key has no spaces and no characters beyond ASCII."))
+    credential_check(secret)
     provider.credential = secret_encrypt(secret) if secret else ""
     provider.credential_hint = _hint(secret)
     provider.save(update_fields=["credential", "credential_hint"])
@@ -46,6 +45,12 @@ def credential_set(*, provider: Provider, secret: str) -> None:
         target_id=provider.pk,
         data={"provider": provider.key, "hint": provider.credential_hint},
     )
+
+
+def credential_check(secret: str) -> None:
+    """Raise InvalidInput for a key that cannot stand in an HTTP header."""
+    if not (secret.isascii() and secret.isprintable() and " " not in secret):
+        raise InvalidInput.for_field("new_credential", _("An API key has no spaces and no characters beyond ASCII."))
 
 
 def credential_of(provider: Provider) -> str:

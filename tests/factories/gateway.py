@@ -10,6 +10,8 @@ from accounts_app.tenancy.context import operator_atomic
 from billing_app.services.prices import price_set
 from gateway_app.contracts import ChatRequest
 from gateway_app.models import ModelEntry, ModelRoute, Provider
+from gateway_app.services.routes import Candidate, Endpoint
+from gateway_app.services.snapshot import ModelSnap
 
 # What the scripted models cost: USD per 1,000,000 tokens.
 INPUT_USD, CACHED_USD, OUTPUT_USD = Decimal("1.00"), Decimal("0.25"), Decimal("4.00")
@@ -79,3 +81,34 @@ def chat_request(text: str = "I want an article about green tea", **fields: Any)
 def cost(input_tokens: int, output_tokens: int) -> Decimal:
     """Return what so many tokens of a scripted model cost."""
     return (input_tokens * INPUT_USD + output_tokens * OUTPUT_USD) / 1_000_000
+
+
+def candidate(provider: str, *, priority: int = 100, weight: int = 1, max_concurrency: int = 0) -> Candidate:
+    """Return a way to a model that nobody answers at."""
+    endpoint = Endpoint(
+        provider=provider,
+        url="http://127.0.0.1:9/v1",
+        api_key="none",
+        connect_timeout=1,
+        first_token_timeout=3,
+        between_tokens_timeout=3,
+        total_timeout=30,
+        max_concurrency=max_concurrency,
+    )
+    return Candidate(endpoint=endpoint, upstream_name="m", priority=priority, weight=weight)
+
+
+def model_snap(*candidates: Candidate, key: str = "m", kind: str = "chat") -> ModelSnap:
+    """Return a model that can be called in these ways."""
+    return ModelSnap(
+        key=key,
+        name=key,
+        kind=kind,
+        context_window=100_000,
+        max_output_tokens=2_000,
+        is_reasoning=False,
+        fallback_key="",
+        paths=frozenset(),
+        candidates=candidates,
+        created=0,
+    )

@@ -13,8 +13,12 @@ from accounts_app.contracts import KeyCard
 from accounts_app.exceptions import InvalidInput, NotFound, PermissionRefused
 from accounts_app.services.audit import audit_record
 from accounts_app.services.principals import can_manage
-from accounts_app.tenancy.context import current_organization_id, current_tenant, tenant_or_nobody
+from accounts_app.tenancy.context import current_organization_id, tenant_or_nobody
+from billing_app.services.budgets import subject_name
 from gateway_app.models import LimitScope, RateLimit
+
+# What the column holds, and what a counter in Redis adds up exactly.
+_MOST = {"requests_per_minute": 2**31 - 1, "tokens_per_minute": 10**12}
 
 
 @dataclass(frozen=True)
@@ -56,27 +60,23 @@ def rate_limit_set(
     subject_id: UUID | None = None,
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
+    organization_id: UUID | None = None,
 ) -> LimitRule:
     """Set the limit of the bound organization, or of one of its projects, members or keys, in place of an earlier one.
 
-    Without ``subject_id`` the organization is meant. Raises PermissionRefused for roles that may not, InvalidInput for
-    an unknown scope, nothing to limit or figures below 1.
+    Operators name the ``organization_id``. Raises PermissionRefused for roles that may not, InvalidInput for an unknown
+    scope or subject, nothing to limit or figures below 1.
     """
-    organization_id = _managed_organization()
-    if scope not in LimitScope.values:
-        raise InvalidInput.for_field("scope", _("There is no such scope."))
-    if scope == LimitScope.ORGANIZATION:
-        subject_id = organization_id
-    if subject_id is None:
-        raise InvalidInput.for_field("subject_id", _("This field is required."))
+    organization_id = _managed_organization(organization_id)
     figures = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
     _check(figures)
+    subject_id = _subject(scope, subject_id, organization_id)
     row, _created = RateLimit.objects.update_or_create(
         organization_id=organization_id,
         scope=scope,
         subject_id=subject_id,
         defaults=figures,
-        create_defaults={**figures, "user_id": current_tenant().user_id},
+        create_defaults={**figures, "user_id": tenant_or_nobody().user_id},
     )
     audit_record(
         action="rate_limit.set",
@@ -88,9 +88,10 @@ def rate_limit_set(
 
 
 @transaction.atomic
-def rate_limit_remove(*, rate_limit_id: UUID) -> None:
-    """Remove one limit of the bound organization; raises PermissionRefused, NotFound."""
-    row = RateLimit.objects.filter(organization_id=_managed_organization(), pk=rate_limit_id).first()
+def rate_limit_remove(*, rate_limit_id: UUID, organization_id: UUID | None = None) -> None:
+    """Remove one limit of the bound organization (operators name it); raises PermissionRefused, NotFound."""
+    organization_id = _managed_organization(organization_id)
+    row = RateLimit.objects.filter(organization_id=organization_id, pk=rate_limit_id).first()
     if row is None:
         raise NotFound
     row.delete()
@@ -107,18 +108,32 @@ def _rules_of(organization_id: UUID, subjects: Mapping[LimitScope, UUID | None])
     return tuple(_rule(row) for row in rows)
 
 
-def _managed_organization() -> UUID:
-    if not can_manage(current_tenant()):
+def _managed_organization(named: UUID | None) -> UUID:
+    tenant = tenant_or_nobody()
+    if tenant.operator and named is not None:
+        return named
+    if not can_manage(tenant):
         raise PermissionRefused
     return current_organization_id()
+
+
+def _subject(scope: str, subject_id: UUID | None, organization_id: UUID) -> UUID:
+    """The one whose calls count, who must be of this organization."""
+    if scope not in LimitScope.values:
+        raise InvalidInput.for_field("scope", _("There is no such scope."))
+    if scope == LimitScope.ORGANIZATION:
+        return organization_id
+    if subject_id is None or subject_name(organization_id, scope, subject_id) is None:
+        raise InvalidInput.for_field("subject_id", _("There is no such project, member or key."))
+    return subject_id
 
 
 def _check(figures: dict[str, int | None]) -> None:
     if all(figure is None for figure in figures.values()):
         raise InvalidInput.for_field("requests_per_minute", _("Limit the requests, the tokens, or both."))
     for name, figure in figures.items():
-        if figure is not None and figure < 1:
-            raise InvalidInput.for_field(name, _("At least 1."))
+        if figure is not None and not 1 <= figure <= _MOST[name]:
+            raise InvalidInput.for_field(name, _("A whole number from 1 to %(most)d.") % {"most": _MOST[name]})
 
 
 def _rule(row: RateLimit) -> LimitRule:

@@ -1,12 +1,11 @@
 from django.contrib import admin
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts_app.admin_base import ReadOnlyAdmin
-from billing_app.models import Budget, BudgetPeriod, BudgetWindow
-from billing_app.selectors.budgets import period_start
+from billing_app.models import Budget, BudgetWindow
+from billing_app.services.budgets import over_soft, windows_present
 
 
 class PresentWindows(admin.SimpleListFilter):
@@ -21,15 +20,10 @@ class PresentWindows(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[BudgetWindow]) -> QuerySet[BudgetWindow]:
         if not self.value():
             return queryset
-        today = timezone.now().date()
-        now = Q()
-        for period in BudgetPeriod.values:
-            now |= Q(budget__period=period, period_start=period_start(period, today))
-        present = queryset.filter(now)
-        taken = F("opening") + F("spent")
+        present = queryset.filter(pk__in=windows_present().values("pk"))
         if self.value() == "soft":
-            return present.filter(budget__limit_usd__lte=taken * 100 / F("budget__soft_percent"))
-        return present.filter(budget__limit_usd__lte=taken + F("held")) if self.value() == "full" else present
+            return present.filter(spent__gte=over_soft())
+        return present.filter(budget__limit_usd__lte=F("spent") + F("held")) if self.value() == "full" else present
 
 
 @admin.register(Budget)
@@ -62,6 +56,7 @@ class BudgetWindowAdmin(ReadOnlyAdmin):
         "opening",
         "spent",
         "held",
+        "refused_at",
         "notified_soft_at",
         "notified_hard_at",
     ]

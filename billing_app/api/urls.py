@@ -1,5 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
+from billing_app.api.budgets import BudgetsView, BudgetView
 from billing_app.api.money import RefundsView, TopupsView
 from billing_app.api.views import TransactionsView, UsageView, WalletView
 
@@ -9,4 +10,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("usage", UsageView.as_view(), name="billing-usage"),
     path("topups", TopupsView.as_view(), name="billing-topups"),
     path("refunds", RefundsView.as_view(), name="billing-refunds"),
+    path("budgets", BudgetsView.as_view(), name="billing-budgets"),
+    path("budgets/<uuid:budget_id>", BudgetView.as_view(), name="billing-budget"),
 ]

@@ -11,11 +11,22 @@ from accounts_app.api.pagination import KeysetPagination
 from accounts_app.tenancy.context import current_organization_id
 from billing_app import selectors
 from billing_app.api.serializers import TransactionSerializer, UsageSerializer, WalletSerializer
-from billing_app.filters import TransactionFilter, UsageFilter
+from billing_app.filters import OLDEST, TransactionFilter, UsageFilter
 from billing_app.models import Transaction, UsageRecord
 
 
-class LedgerPagination(KeysetPagination):
+class RecordPagination(KeysetPagination):
+    """Newest first, or with ``?sort=oldest`` the other way."""
+
+    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> tuple[str, ...]:
+        """Turn the order around when asked to."""
+        newest_first = tuple(super().get_ordering(request, queryset, view))
+        if request.query_params.get("sort") != OLDEST:
+            return newest_first
+        return tuple(name.removeprefix("-") for name in newest_first)
+
+
+class LedgerPagination(RecordPagination):
     """By entry number: one request may make several entries in the same moment."""
 
     ordering = ("-seq",)  # type: ignore[assignment]
@@ -49,3 +60,4 @@ class UsageView(_OwnRowsView):
     queryset = UsageRecord.objects.all()
     serializer_class = UsageSerializer
     filterset_class = UsageFilter
+    pagination_class = RecordPagination

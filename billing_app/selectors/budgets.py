@@ -9,8 +9,10 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from accounts_app.exceptions import NotFound
 from billing_app.contracts import ZERO
 from billing_app.models import Budget, BudgetPeriod, BudgetWindow
+from billing_app.services.budgets import over_soft, windows_present
 
 # The one period of a budget without end begins here.
 _FOR_EVER = date(1970, 1, 1)
@@ -48,12 +50,12 @@ class BudgetState:
     @property
     def is_over_soft(self) -> bool:
         """Whether people are to be warned."""
-        return self.spent >= self.budget.soft_usd
+        return self.budget.is_active and self.spent >= self.budget.soft_usd
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing is left."""
-        return not self.left
+        """Whether nothing is left, and calls are refused or get the cheaper model."""
+        return self.budget.is_active and not self.left
 
 
 def budget_states(organization_id: UUID, today: date) -> list[BudgetState]:
@@ -75,6 +77,19 @@ def budgets_of(
         if state.budget.subject_id is not None:
             found[state.budget.subject_id].append(state)
     return dict(found)
+
+
+def budget_state(organization_id: UUID, budget_id: UUID, today: date) -> BudgetState:
+    """Return one budget; raises NotFound, also for another organization's."""
+    for state in _states(Budget.objects.filter(organization_id=organization_id, pk=budget_id), today):
+        return state
+    raise NotFound
+
+
+def budget_alerts(organization_id: UUID) -> tuple[BudgetWindow, ...]:
+    """Return the present windows of active budgets that people are to be warned of. One query, by an index."""
+    over = windows_present().filter(organization_id=organization_id, spent__gte=over_soft())
+    return tuple(over.filter(budget__is_active=True).order_by("budget_id"))
 
 
 def period_start(period: str, today: date) -> date:

@@ -10,21 +10,38 @@ from django.utils.cache import add_never_cache_headers
 
 from accounts_app.exceptions import InvalidInput
 from accounts_app.selectors import api_keys_visible, project_list
+from accounts_app.services.principals import can_manage
 from accounts_app.tenancy.context import current_organization_id
 from accounts_app.web.mixins import OrganizationMixin
 from billing_app import selectors
-from billing_app.selectors.budgets import budgets_of
+from billing_app.models import BudgetWindow
+from billing_app.selectors.budgets import budget_alerts, budgets_of
 from billing_app.selectors.spending import Dimension, spend_of
 
 MOST_IDS = 200
+TOLD = "budgets_told"
 
 
 class BadgeView(OrganizationMixin):
-    """What is available, for the top bar of every page."""
+    """What is available, for the top bar of every page; and a toast for each budget that has become news.
+
+    A browser is told once in each period of a budget: its session remembers.
+    """
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        wallet = selectors.wallet_summary(current_organization_id())
-        return _fragment(request, "billing_app/_badge.html", {"wallet": wallet})
+        context = {"wallet": selectors.wallet_summary(current_organization_id()), "news": self._news()}
+        return _fragment(request, "billing_app/_badge.html", context)
+
+    def _news(self) -> list[BudgetWindow]:
+        if not can_manage(self.tenant):
+            return []
+        over = budget_alerts(current_organization_id())
+        told = self.request.session.get(TOLD, [])
+        news = [window for window in over if str(window.pk) not in told]
+        if news:
+            # Periods that have passed are forgotten, and with them those of other organizations: worth a second toast.
+            self.request.session[TOLD] = [str(window.pk) for window in over]
+        return news
 
 
 class SpendView(OrganizationMixin):

@@ -12,9 +12,9 @@ from accounts_app.services.principals import can_manage
 from accounts_app.tenancy.context import current_organization_id
 from accounts_app.web.mixins import OrganizationMixin
 from billing_app import selectors
+from billing_app.selectors.names import names_known
 from billing_app.selectors.spending import Dimension
 from billing_app.web import periods
-from billing_app.web.names import names_known
 from billing_app.web.pace import pace_begins, pace_of
 from billing_app.web.shares import TASK, shares_of
 

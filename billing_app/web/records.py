@@ -15,8 +15,8 @@ from accounts_app.tenancy.context import current_organization_id
 from accounts_app.web.mixins import OrganizationMixin
 from billing_app import selectors
 from billing_app.filters import RecordFilter, TransactionFilter, UsageFilter
+from billing_app.selectors.names import Names, names_known
 from billing_app.web.arithmetic import cost_lines
-from billing_app.web.names import Names, names_known
 from billing_app.web.pages import keyset_page
 
 

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 
 from billing_app import selectors
 from billing_app.contracts import ZERO, DaySpend, UsageTotals
+from billing_app.selectors.names import Names
 from billing_app.selectors.spending import Dimension, Share, spend_by, spend_by_day_of, spend_by_task
-from billing_app.web.names import Names
 from billing_app.web.periods import Period
 
 TASK = "task"

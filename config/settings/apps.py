@@ -55,6 +55,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "accounts_app.context_processors.workbench",
+                "billing_app.context_processors.budgets",
             ],
         },
     }

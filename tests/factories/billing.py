@@ -8,12 +8,15 @@ from uuid import UUID
 
 from accounts_app.services.users import user_create
 from accounts_app.tenancy.context import operator_atomic, tenant_atomic
-from billing_app.contracts import HoldRef, PriceRef, TokenBuckets, UsageEntry
+from billing_app.contracts import BudgetRef, HoldRef, PriceRef, TokenBuckets, UsageEntry
 from billing_app.models import Price, Wallet
-from billing_app.services.holds import wallet_hold
+from billing_app.services.budgets import budget_set
+from billing_app.services.holds import hold_capture, wallet_hold
 from billing_app.services.prices import price_set
 from billing_app.services.usage import usage_record
 from billing_app.services.wallets import wallet_topup
+from tests.factories.accounts import Person
+from tests.factories.accounts import Person
 
 USD = Decimal
 
@@ -34,14 +37,22 @@ def topped_up(organization_id: UUID, amount: str, *, key: str = "factory") -> No
         wallet_topup(organization_id=organization_id, amount=Decimal(amount), key=key)
 
 
-def hold_of(organization_id: UUID, amount: str, *, ref: str = "", seconds: int = 600) -> HoldRef:
-    """Return a new hold; a tenant or operator context must be bound."""
+def budget_of(owner: Person, limit: str, **fields: Any) -> BudgetRef:
+    """Return a budget of the owner's organization, per month and for all unless ``fields`` say otherwise."""
+    values: dict[str, Any] = {"scope": "organization", "period": "month"} | fields
+    with owner.at_work():
+        return budget_set(limit_usd=Decimal(limit), **values)
+
+
+def hold_of(organization_id: UUID, amount: str, *, ref: str = "", seconds: int = 600, **whose: UUID | None) -> HoldRef:
+    """Return a new hold; a tenant or operator context must be bound. ``whose`` is project_id, api_key_id."""
     return wallet_hold(
         organization_id=organization_id,
         amount=Decimal(amount),
         key=uuid.uuid4().hex,
         billing_ref_id=ref or str(uuid.uuid4()),
         expires_in=timedelta(seconds=seconds),
+        **whose,
     )
 
 
@@ -73,3 +84,29 @@ def usage_of(organization_id: UUID, price: PriceRef, **fields: Any) -> UsageEntr
     }
     with tenant_atomic(organization_id):
         return usage_record(**(values | fields))
+
+
+def spend(
+    somebody: Person,
+    amount: str,
+    *,
+    model: str = "",
+    tokens: TokenBuckets | None = None,
+    cost: str = "",
+    **fields: Any,
+) -> UUID:
+    """Make one model call of ``amount`` USD, from hold to record, and return its id; ``fields`` go on the record."""
+    call_id = uuid.uuid4()
+    with somebody.at_work():
+        hold = hold_of(somebody.organization_id, "1", ref=str(call_id))
+        hold_capture(hold_id=hold.id, amount=Decimal(amount), key=uuid.uuid4().hex)
+    usage_of(
+        somebody.organization_id,
+        price_of(model),
+        call_id=call_id,
+        tokens=tokens or TokenBuckets(input=100, output=50),
+        cost_usd=Decimal(cost or amount),
+        charged_usd=Decimal(amount),
+        **fields,
+    )
+    return call_id

@@ -1,0 +1,16 @@
+"""Pieces about model calls that pages of lower rooms load."""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from accounts_app.web.mixins import OrganizationMixin
+from gateway_app.selectors import call_detail
+
+
+class CallAttemptsView(OrganizationMixin):
+    """The attempts of a call, in the order in which they were made; beside its usage record."""
+
+    def get(self, request: HttpRequest, call_id: UUID) -> HttpResponse:
+        return render(request, "gateway_app/_attempts.html", {"call": call_detail(call_id)})

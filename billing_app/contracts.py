@@ -141,6 +141,24 @@ class ModelSpend:
 
 
 @dataclass(frozen=True)
+class BudgetRef:
+    """A budget: at most ``limit_usd`` in each ``period`` (day, month, total; UTC) for ``subject_id`` of ``scope``.
+
+    ``scope`` is organization (``subject_id`` None), project, member or key; ``on_exceed`` is refuse or fallback.
+    """
+
+    id: UUID
+    organization_id: UUID
+    scope: str
+    subject_id: UUID | None
+    period: str
+    limit_usd: Decimal
+    soft_percent: int
+    on_exceed: str
+    is_active: bool
+
+
+@dataclass(frozen=True)
 class WalletSummary:
     """A wallet in USD; ``available`` = balance − frozen; ``credits`` is the available sum in credits, rounded up."""
 

@@ -182,6 +182,7 @@ class Migration(migrations.Migration):
                         decimal_places=10, default=Decimal(0), max_digits=20, verbose_name="held (USD)"
                     ),
                 ),
+                ("refused_at", models.DateTimeField(blank=True, null=True, verbose_name="first refusal")),
                 ("notified_soft_at", models.DateTimeField(blank=True, null=True, verbose_name="warned at")),
                 ("notified_hard_at", models.DateTimeField(blank=True, null=True, verbose_name="limit reported at")),
             ],
@@ -190,6 +191,13 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "budget windows",
                 "db_table": "budget_windows",
                 "ordering": ["-period_start", "id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("notified_hard_at__isnull", True)),
+                        fields=["period_start"],
+                        name="budget_window_unreported",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(

@@ -93,10 +93,12 @@ class BudgetWindow(models.Model):
     )
     # First day (UTC); 1970-01-01 for a budget without end.
     period_start = models.DateField(_("since"))
-    # Spent in this period before the budget was set, by the daily roll-up. The rest of `spent` is by holds.
+    # The part of `spent` that was spent in this period before the budget was set, by the daily roll-up.
     opening = models.DecimalField(_("spent before (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))
     spent = models.DecimalField(_("spent (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))
     held = models.DecimalField(_("held (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))
+    # When the first call did not fit.
+    refused_at = models.DateTimeField(_("first refusal"), null=True, blank=True)
     notified_soft_at = models.DateTimeField(_("warned at"), null=True, blank=True)
     notified_hard_at = models.DateTimeField(_("limit reported at"), null=True, blank=True)
 
@@ -109,6 +111,12 @@ class BudgetWindow(models.Model):
             models.UniqueConstraint(fields=["budget", "period_start"], name="budget_window_once"),
             models.CheckConstraint(
                 condition=Q(opening__gte=0, spent__gte=0, held__gte=0), name="budget_window_not_negative"
+            ),
+        ]
+        indexes = [
+            # the job that writes to people: windows of the present periods that may be news yet
+            models.Index(
+                fields=["period_start"], condition=Q(notified_hard_at__isnull=True), name="budget_window_unreported"
             ),
         ]
 

@@ -40,6 +40,8 @@ BEGIN
         END IF;
     END LOOP;
     IF refusal IS NOT NULL THEN
+        UPDATE budget_windows SET refused_at = clock_timestamp()
+        WHERE id = ANY (windows) AND budget_id = (refusal->>'budget')::uuid AND refused_at IS NULL;
         RETURN ledger_refusal(wallet.id, entry.idempotency_key, refusal);
     END IF;
     after := ledger_post(wallet, entry);

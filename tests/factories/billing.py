@@ -16,7 +16,6 @@ from billing_app.services.prices import price_set
 from billing_app.services.usage import usage_record
 from billing_app.services.wallets import wallet_topup
 from tests.factories.accounts import Person
-from tests.factories.accounts import Person
 
 USD = Decimal
 
@@ -31,10 +30,10 @@ def organization_with(amount: str = "0", email: str = "") -> UUID:
     return organization_id
 
 
-def topped_up(organization_id: UUID, amount: str, *, key: str = "factory") -> None:
+def topped_up(organization_id: UUID, amount: str, *, key: str = "factory", note: str = "") -> None:
     """Put ``amount`` USD into the organization's wallet."""
     with operator_atomic("factory"):
-        wallet_topup(organization_id=organization_id, amount=Decimal(amount), key=key)
+        wallet_topup(organization_id=organization_id, amount=Decimal(amount), key=key, note=note)
 
 
 def budget_of(owner: Person, limit: str, **fields: Any) -> BudgetRef:

@@ -15,7 +15,8 @@ from django.db import IntegrityError, InternalError, ProgrammingError, connectio
 
 from accounts_app.tenancy.context import operator_atomic, operator_context, tenant_atomic
 from billing_app.contracts import TokenBuckets
-from billing_app.models import Hold, Transaction, UsageRecord, Wallet
+from billing_app.models import BudgetWindow, Hold, TaskUsage, Transaction, UsageRecord, Wallet
+from billing_app.services.budgets import budget_set
 from billing_app.services.checks import ledger_check, ledger_snapshot
 from billing_app.services.holds import hold_capture, hold_release
 from billing_app.services.usage import usage_record
@@ -25,7 +26,7 @@ USD = Decimal
 CHARGE = USD("0.25")
 
 
-def settle(organization_id: UUID, *, model: str = "check-ledger-model") -> None:
+def settle(organization_id: UUID, *, model: str = "check-ledger-model", task_id: UUID | None = None) -> None:
     """Make one call as the gateway does: hold, then capture and record in one transaction."""
     price, call_id = price_of(model), uuid.uuid4()
     with tenant_atomic(organization_id):
@@ -34,15 +35,17 @@ def settle(organization_id: UUID, *, model: str = "check-ledger-model") -> None:
         hold_capture(hold_id=hold.id, amount=CHARGE, key=f"{call_id}:capture")
         usage_record(
             call_id=call_id, model=price.model_key, provider="scripted", price=price, tokens=TokenBuckets(10, 20, 0, 5),
-            cost_usd=CHARGE, charged_usd=CHARGE, ending="completed",
+            cost_usd=CHARGE, charged_usd=CHARGE, ending="completed", task_id=task_id,
         )  # fmt: skip
 
 
 @pytest.fixture
 def books(committed_db: None) -> UUID:
-    """Books with a bit of everything: a call, a released hold, an open one."""
+    """Books with a bit of everything: a task's call, a released hold, an open one, a budget that counts them."""
     organization_id = organization_with("10")
-    settle(organization_id)
+    with operator_atomic("test"):
+        budget_set(organization_id=organization_id, scope="organization", period="month", limit_usd=USD(100))
+    settle(organization_id, task_id=uuid.uuid4())
     with tenant_atomic(organization_id):
         hold_release(hold_id=hold_of(organization_id, "2").id, key="release")
         hold_of(organization_id, "3")
@@ -77,6 +80,8 @@ def execute(sql: str, organization_id: UUID) -> None:
 WALLET, CHAIN = "wallet differs from its entries", "entry does not follow from the one before"
 HOLDS, FROZEN = "hold differs from its entries", "frozen money differs from the open holds"
 USAGE, ROLL_UP = "usage differs from what was captured for the call", "roll-up differs from the usage records"
+HASH = "entry differs from its hash, or from the one that followed it"
+TASK, BUDGET = "task's usage differs from its records", "budget differs from its holds"
 
 
 def the_wallet(organization_id: UUID) -> str:
@@ -97,6 +102,14 @@ def the_usage(organization_id: UUID) -> str:
     return f"openai_usage {UsageRecord.objects.get(organization_id=organization_id).pk}"
 
 
+def the_task(organization_id: UUID) -> str:
+    return f"usage_by_task {TaskUsage.objects.get(organization_id=organization_id).task_id}"
+
+
+def the_window(organization_id: UUID) -> str:
+    return f"budget_windows {BudgetWindow.objects.get(organization_id=organization_id).pk}"
+
+
 def the_day(organization_id: UUID) -> str:
     record = UsageRecord.objects.get(organization_id=organization_id)
     return f"usage_daily {record.created_at.date()} {record.model}"
@@ -104,33 +117,55 @@ def the_day(organization_id: UUID) -> str:
 
 TAMPERING = [
     ("transactions", "UPDATE transactions SET amount = 11 WHERE kind = 'topup' AND organization_id = %s",
-     {WALLET: the_wallet, CHAIN: the_entry("topup")}),
+     {WALLET: the_wallet, CHAIN: the_entry("topup"), HASH: the_entry("topup")}),
+    ("transactions", "UPDATE transactions SET note = 'a gift' WHERE kind = 'topup' AND organization_id = %s",
+     {HASH: the_entry("topup")}),
+    ("transactions", "UPDATE transactions SET kind = 'adjust' WHERE kind = 'topup' AND organization_id = %s",
+     {HASH: the_entry("adjust")}),
+    ("transactions", "UPDATE transactions SET created_at = '2020-01-01Z' WHERE seq = 3 AND organization_id = %s",
+     {HASH: the_entry("capture")}),
+    ("transactions", "UPDATE transactions SET user_id = gen_random_uuid() WHERE seq = 7 AND organization_id = %s",
+     {HASH: the_entry("hold")}),
+    ("transactions", "UPDATE transactions SET prev_hash = hash WHERE kind = 'capture' AND organization_id = %s",
+     {HASH: the_entry("capture")}),
+    ("", "UPDATE wallets SET hash = repeat('0', 64) WHERE organization_id = %s", {HASH: the_entry("hold")}),
     ("transactions", "UPDATE transactions SET balance_after = 99 WHERE kind = 'capture' AND organization_id = %s",
-     {CHAIN: the_entry("capture")}),
-    ("transactions", "UPDATE transactions SET frozen_after = 9 WHERE seq = 2 AND organization_id = %s", {CHAIN: None}),
+     {CHAIN: the_entry("capture"), HASH: the_entry("capture")}),
+    ("transactions", "UPDATE transactions SET frozen_after = 9 WHERE seq = 2 AND organization_id = %s",
+     {CHAIN: None, HASH: None}),
     ("transactions", "UPDATE transactions SET amount = 0.3 WHERE kind = 'capture' AND organization_id = %s",
-     {HOLDS: the_hold("captured"), USAGE: the_usage, WALLET: the_wallet, CHAIN: the_entry("capture")}),
+     {HOLDS: the_hold("captured"), USAGE: the_usage, WALLET: the_wallet, CHAIN: the_entry("capture"),
+      HASH: the_entry("capture")}),
     ("transactions", "DELETE FROM transactions WHERE seq = 3 AND organization_id = %s",
      {WALLET: the_wallet, CHAIN: None, HOLDS: the_hold("captured"), USAGE: the_usage}),
     ("transactions", "UPDATE transactions SET seq = 100 WHERE seq = 7 AND organization_id = %s",
-     {CHAIN: the_entry("hold")}),
+     {CHAIN: the_entry("hold"), HASH: the_entry("hold")}),
+    ("transactions", "DELETE FROM transactions WHERE seq = 7 AND organization_id = %s",
+     {WALLET: the_wallet, HOLDS: the_hold("open")}),
     ("", "UPDATE wallets SET balance = balance + 1 WHERE organization_id = %s", {WALLET: the_wallet}),
     ("", "UPDATE wallets SET frozen = frozen - 1 WHERE organization_id = %s", {WALLET: the_wallet, FROZEN: the_wallet}),
     ("", "UPDATE wallets SET seq = seq + 1 WHERE organization_id = %s", {WALLET: the_wallet}),
     ("", "UPDATE holds SET captured = 0.5 WHERE status = 'captured' AND organization_id = %s",
-     {HOLDS: the_hold("captured")}),
+     {HOLDS: the_hold("captured"), BUDGET: the_window}),
     ("", "UPDATE holds SET amount = 4 WHERE status = 'open' AND organization_id = %s",
-     {HOLDS: the_hold("open"), FROZEN: the_wallet}),
+     {HOLDS: the_hold("open"), FROZEN: the_wallet, BUDGET: the_window}),
     ("", "UPDATE holds SET status = 'expired', resolved_at = now() WHERE status = 'open' AND organization_id = %s",
-     {HOLDS: the_hold("expired"), FROZEN: the_wallet}),
+     {HOLDS: the_hold("expired"), FROZEN: the_wallet, BUDGET: the_window}),
     ("openai_usage", "UPDATE openai_usage SET charged_usd = 0 WHERE organization_id = %s",
-     {USAGE: the_usage, ROLL_UP: the_day}),
-    ("openai_usage", "UPDATE openai_usage SET reasoning_tokens = 7 WHERE organization_id = %s", {ROLL_UP: the_day}),
+     {USAGE: the_usage, ROLL_UP: the_day, TASK: the_task}),
+    ("openai_usage", "UPDATE openai_usage SET reasoning_tokens = 7 WHERE organization_id = %s",
+     {ROLL_UP: the_day, TASK: the_task}),
     ("openai_usage", "DELETE FROM openai_usage WHERE organization_id = %s",
-     {USAGE: the_hold("captured"), ROLL_UP: None}),
+     {USAGE: the_hold("captured"), ROLL_UP: None, TASK: the_task}),
     ("", "UPDATE usage_daily SET calls = calls + 1 WHERE organization_id = %s", {ROLL_UP: the_day}),
     ("", "UPDATE usage_daily SET cost_usd = cost_usd + 0.0000000001 WHERE organization_id = %s", {ROLL_UP: the_day}),
     ("", "DELETE FROM usage_daily WHERE organization_id = %s", {ROLL_UP: the_day}),
+    ("", "UPDATE usage_daily SET user_id = gen_random_uuid() WHERE organization_id = %s", {ROLL_UP: the_day}),
+    ("", "UPDATE usage_by_task SET charged_usd = charged_usd - 0.0000000001 WHERE organization_id = %s",
+     {TASK: the_task}),
+    ("", "DELETE FROM usage_by_task WHERE organization_id = %s", {TASK: None}),
+    ("", "UPDATE budget_windows SET spent = spent - 0.0000000001 WHERE organization_id = %s", {BUDGET: the_window}),
+    ("", "UPDATE budget_windows SET held = 0 WHERE organization_id = %s", {BUDGET: the_window}),
 ]  # fmt: skip
 
 
@@ -151,6 +186,48 @@ def test_a_tampered_row_is_named(
         for what, row in expected.items():
             if row is not None:
                 assert row(books) in named[what]
+
+
+def run(sql: str, **parameters: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+
+
+@pytest.mark.usefixtures("as_owner")
+def test_an_entry_changed_together_with_its_hash_is_named(books: UUID) -> None:
+    with operator_context("test"), triggers_off("transactions"):
+        entry = Transaction.objects.get(organization_id=books, kind="capture")
+        run("UPDATE transactions SET note = 'x' WHERE id = %(id)s", id=entry.pk)
+        run("UPDATE transactions t SET hash = ledger_hash(t) WHERE id = %(id)s", id=entry.pk)
+        assert found(books) == {HASH: [f"transactions {entry.pk}"]}
+
+
+@pytest.mark.usefixtures("as_owner")
+def test_entries_in_another_order_are_named(books: UUID) -> None:
+    with operator_context("test"), triggers_off("transactions"):
+        run("ALTER TABLE transactions DROP CONSTRAINT transaction_seq_once")
+        run("UPDATE transactions SET seq = 11 - seq WHERE seq IN (5, 6) AND organization_id = %(books)s", books=books)
+        swapped = Transaction.objects.filter(organization_id=books, seq__in=[5, 6])
+        assert {f"transactions {row.pk}" for row in swapped} <= set(found(books)[HASH])
+
+
+@pytest.mark.usefixtures("as_owner")
+def test_an_inserted_entry_is_named_although_its_hash_is_right(books: UUID) -> None:
+    with operator_context("test"):
+        last = Transaction.objects.filter(organization_id=books).latest("seq")
+        forged = Transaction(
+            organization_id=books, wallet_id=last.wallet_id, seq=last.seq + 1, kind="topup", amount=USD(5),
+            balance_after=last.balance_after + 5, frozen_after=last.frozen_after, idempotency_key="forged",
+            fingerprint="0" * 64, created_at=last.created_at, prev_hash=last.hash, hash="",
+        )  # fmt: skip
+        forged.save()
+        with triggers_off("transactions"):
+            run("UPDATE transactions t SET hash = ledger_hash(t) WHERE id = %(id)s", id=forged.pk)
+        named = found(books)
+        assert named[HASH] == [f"transactions {forged.pk}"]
+        assert named[WALLET] == [the_wallet(books)]
+        run("UPDATE wallets SET balance = balance + 5, seq = seq + 1 WHERE organization_id = %(books)s", books=books)
+        assert found(books) == {HASH: [f"transactions {forged.pk}"]}
 
 
 @pytest.mark.usefixtures("as_owner")

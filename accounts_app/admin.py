@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from accounts_app.admin_base import ReadOnlyAdmin
 from accounts_app.models import (
     ApiKey,
+    ApiSession,
     AuditLog,
     Invitation,
     IpRule,
@@ -152,3 +153,13 @@ class IpRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class RevisionAdmin(ReadOnlyAdmin):
     list_display = ["name", "number"]
     search_fields = ["name"]
+
+
+@admin.register(ApiSession)
+class ApiSessionAdmin(ReadOnlyAdmin):
+    list_display = ["id", "user", "organization", "created_at", "refreshed_at", "expires_at", "revoked_at"]
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["user", "organization"]
+    search_fields = ["=id", "user__email", "organization__name"]
+    date_hierarchy = "created_at"
+    exclude = ["refresh_id"]

@@ -23,6 +23,42 @@ class NewApiKey:
 
 
 @dataclass(frozen=True)
+class SentInvitation:
+    """An invitation just sent. ``link`` holds the token; it is in the mail, shown once, and stored nowhere."""
+
+    id: UUID
+    email: str
+    role: str
+    expires_at: datetime
+    link: str
+
+
+@dataclass(frozen=True)
+class InvitationOffer:
+    """What the holder of an invitation's link is offered. ``state`` is open, accepted, revoked or expired."""
+
+    organization_id: UUID
+    organization_name: str
+    email: str
+    role: str
+    role_name: str
+    inviter: str
+    state: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """What a person's program signs in with: seconds until each stops."""
+
+    access: str
+    refresh: str
+    access_expires_in: int
+    refresh_expires_in: int
+    organization_id: UUID
+
+
+@dataclass(frozen=True)
 class OrganizationChoice:
     """One organization that a person may work in."""
 

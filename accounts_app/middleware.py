@@ -15,6 +15,7 @@ from django.utils.cache import patch_vary_headers
 
 from accounts_app.errors import error_response, known_error
 from accounts_app.exceptions import MethodNotAllowed
+from accounts_app.http import known
 from accounts_app.services.operators import admin_tenant, operator_request_record
 from accounts_app.services.principals import principal_of
 from accounts_app.services.trace import bind_trace
@@ -123,16 +124,16 @@ class TenantMiddleware:
     def _identify(self, request: HttpRequest) -> Tenant:
         principal = principal_of(request)
         operator = admin_tenant(request, principal)
-        request.principal = principal  # type: ignore[attr-defined]
-        request.tenant = operator or principal.tenant  # type: ignore[attr-defined]
+        known(request).principal = principal
+        known(request).tenant = operator or principal.tenant
         return operator or principal.tenant
 
     def _run(self, request: HttpRequest, view: View, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HttpResponseBase:
         if getattr(view, "non_atomic", False):
             return _rendered(view(request, *args, **kwargs))
         with transaction.atomic():
-            request.in_tenant_transaction = True  # type: ignore[attr-defined]
-            if request.tenant.operator:  # type: ignore[attr-defined]
+            known(request).in_tenant_transaction = True
+            if known(request).tenant.operator:
                 operator_request_record(request)
             return _rendered(view(request, *args, **kwargs))
 

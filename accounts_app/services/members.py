@@ -18,8 +18,8 @@ from accounts_app.tenancy.context import current_organization_id, current_tenant
 @transaction.atomic
 def member_add(*, email: str, role: str) -> Membership:
     """Add the person with this address. Raises InvalidInput: unknown, a member already, or a personal organization."""
-    organization = _managed_organization()
-    _check_role(role, touching_owner=role == Role.OWNER)
+    organization = managed_organization()
+    check_role(role, touching_owner=role == Role.OWNER)
     if organization.is_personal:
         raise InvalidInput.for_field("email", _("This is your personal organization. Create another to work together."))
     user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
@@ -36,7 +36,7 @@ def member_add(*, email: str, role: str) -> Membership:
 def member_role_set(*, membership_id: UUID, role: str) -> Membership:
     """Change what a member may do. Raises LastOwner when nobody would own the organization."""
     member = _member_for_change(membership_id)
-    _check_role(role, touching_owner=Role.OWNER in (member.role, role))
+    check_role(role, touching_owner=Role.OWNER in (member.role, role))
     if role != Role.OWNER:
         _refuse_to_lose_the_last_owner(member)
     before, member.role = member.role, role
@@ -49,7 +49,7 @@ def member_role_set(*, membership_id: UUID, role: str) -> Membership:
 def member_remove(*, membership_id: UUID) -> None:
     """Remove a member. Their keys of this organization stop working. Raises LastOwner for the last owner."""
     member = _member_for_change(membership_id)
-    _check_role(member.role, touching_owner=member.role == Role.OWNER)
+    check_role(member.role, touching_owner=member.role == Role.OWNER)
     _remove("member.remove", member)
 
 
@@ -63,7 +63,8 @@ def organization_leave() -> None:
     _remove("member.leave", member)
 
 
-def _managed_organization() -> Organization:
+def managed_organization() -> Organization:
+    """Return the bound organization, locked for a change of its members; raises PermissionRefused."""
     if not can_manage(current_tenant()):
         raise PermissionRefused
     return _lock()
@@ -75,14 +76,15 @@ def _lock() -> Organization:
 
 
 def _member_for_change(membership_id: UUID) -> Membership:
-    organization = _managed_organization()
+    organization = managed_organization()
     member = Membership.objects.select_related("user").filter(pk=membership_id, organization=organization).first()
     if member is None:
         raise NotFound
     return member
 
 
-def _check_role(role: str, *, touching_owner: bool) -> None:
+def check_role(role: str, *, touching_owner: bool) -> None:
+    """Raise InvalidInput for an unknown role, PermissionRefused for an owner's where the caller is none."""
     if role not in Role.values:
         raise InvalidInput.for_field("role", _("There is no such role."))
     if touching_owner and current_tenant().role != Role.OWNER:

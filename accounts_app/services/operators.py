@@ -12,7 +12,8 @@ _READS = ("GET", "HEAD", "OPTIONS", "TRACE")
 def admin_tenant(request: HttpRequest, principal: Principal) -> Tenant | None:
     """Return the operator context of a staff member inside the admin, None for every other request."""
     match = request.resolver_match
-    staff = principal.api_key is None and principal.user.is_active and principal.user.is_staff
+    is_person = principal.api_key is None and principal.api_session_id is None
+    staff = is_person and principal.user.is_active and principal.user.is_staff
     if match is None or "admin" not in match.app_names or not staff:
         return None
     return Tenant(user_id=principal.tenant.user_id, operator=f"admin:{principal.user.get_username()}"[:80])

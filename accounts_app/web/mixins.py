@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.views import View
 
 from accounts_app.exceptions import PermissionRefused, TenantRequired
+from accounts_app.http import known
 from accounts_app.services.principals import can_manage, can_write
 from accounts_app.tenancy.context import Tenant
 
@@ -25,8 +26,7 @@ class OrganizationMixin(AccessMixin, View):
 
     @property
     def tenant(self) -> Tenant:
-        tenant: Tenant = self.request.tenant  # type: ignore[attr-defined]
-        return tenant
+        return known(self.request).tenant
 
     def may_enter(self) -> bool:
         """Whether the caller's role allows this request."""

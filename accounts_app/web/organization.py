@@ -3,16 +3,17 @@
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from accounts_app.exceptions import DeepSpaceError, InvalidInput, LastOwner, NotFound
+from accounts_app.http import person_of
 from accounts_app.models import Role
 from accounts_app.selectors import (
     audit_recent,
+    invitation_list,
     member_list,
     organization_active,
     organization_choices,
@@ -28,7 +29,7 @@ from accounts_app.web.mixins import ManagerMixin, OrganizationMixin
 class OrganizationPage(OrganizationMixin):
     """Base of the views that show the page, again with what was wrong when a form did not go through."""
 
-    def page(self, *, status: int = 200, **forms_in_error: forms.Form) -> HttpResponse:
+    def page(self, *, status: int = 200, **changed: Any) -> HttpResponse:
         manages = can_manage(self.tenant)
         context: dict[str, Any] = {
             "organization": organization_active(),
@@ -37,10 +38,11 @@ class OrganizationPage(OrganizationMixin):
             "roles": Role.choices,
             "manages": manages,
             "log": audit_recent() if manages else None,
+            "invitations": invitation_list() if manages else None,
             "member_form": MemberForm(),
             "organization_form": OrganizationForm(),
         }
-        return render(self.request, "accounts_app/organization.html", context | forms_in_error, status=status)
+        return render(self.request, "accounts_app/organization.html", context | changed, status=status)
 
     def may_enter(self) -> bool:
         # A viewer changes nothing in the organization, yet may leave it, switch away and begin one of their own.
@@ -57,7 +59,7 @@ class OrganizationCreateView(OrganizationPage):
         form = OrganizationForm(request.POST)
         if not form.is_valid():
             return self.page(status=400, organization_form=form)
-        organization = organization_create(user=request.user, name=form.cleaned_data["name"])  # type: ignore[arg-type]
+        organization = organization_create(user=person_of(request), name=form.cleaned_data["name"])
         request.session[ACTIVE_ORGANIZATION] = str(organization.pk)
         messages.success(request, _("You now work in %(name)s.") % {"name": organization.name})
         return redirect("accounts:organization")

@@ -21,8 +21,14 @@ OPEN_TO_ALL = {
     "admin:logout": "signing out twice is no harm",
     "admin:jsi18n": "Django's own words for the admin's scripts, no data",
     "tasks:home": "says what this is and where to sign in; no data",
+    "accounts:invitation": "the link in the mail carries its own secret",
+    "api-token": "how people's programs get in",
+    "api-token-refresh": "the token in the body is the secret",
+    "api-token-revoke": "the token in the body is the secret",
     "set_language": "anonymous people read too",
     "schema": "the API's description, no data",
+    "api-docs": "the same to try out",
+    "api-redoc": "the same to read",
 }
 REFUSALS = {401, 403, 404, 405}
 

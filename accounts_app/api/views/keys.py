@@ -1,5 +1,6 @@
 """API keys over the API."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -9,10 +10,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts_app.api.pagination import KeysetPagination
-from accounts_app.api.serializers import ApiKeyInput, ApiKeyOutput, NewApiKeyOutput
+from accounts_app.api.serializers import ApiKeyChange, ApiKeyInput, ApiKeyOutput, ApiKeyRotation, NewApiKeyOutput
 from accounts_app.exceptions import NotFound
+from accounts_app.models import ApiKey
 from accounts_app.selectors import api_keys_visible
-from accounts_app.services.api_keys import api_key_create, api_key_revoke
+from accounts_app.services.api_keys import api_key_change, api_key_create, api_key_revoke, api_key_rotate
 
 
 class ApiKeysView(APIView):
@@ -36,13 +38,38 @@ class ApiKeyView(APIView):
     @extend_schema(responses=ApiKeyOutput, operation_id="api_keys_retrieve")
     def get(self, request: Request, key_id: UUID) -> Response:
         """One key, without its secret."""
-        api_key = api_keys_visible().filter(pk=key_id).first()
-        if api_key is None:
-            raise NotFound
-        return Response(ApiKeyOutput(api_key).data)
+        return Response(ApiKeyOutput(_visible(key_id)).data)
+
+    @extend_schema(request=ApiKeyChange, responses=ApiKeyOutput, operation_id="api_keys_change")
+    def patch(self, request: Request, key_id: UUID) -> Response:
+        """Change what a key is called and opens. What is not named stays."""
+        api_key = _visible(key_id)
+        given = ApiKeyChange(data=request.data)
+        given.is_valid(raise_exception=True)
+        fields = {name: getattr(api_key, name) for name in ("name", "expires_at", "project_id", "scopes", "models")}
+        changed = api_key_change(api_key_id=key_id, **fields | given.validated_data)
+        return Response(ApiKeyOutput(changed).data)
 
     @extend_schema(responses={204: None}, operation_id="api_keys_revoke")
     def delete(self, request: Request, key_id: UUID) -> Response:
         """Revoke a key for good. Revoking it again changes nothing."""
         api_key_revoke(api_key_id=key_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ApiKeyRotateView(APIView):
+    @extend_schema(request=ApiKeyRotation, responses={201: NewApiKeyOutput}, operation_id="api_keys_rotate")
+    def post(self, request: Request, key_id: UUID) -> Response:
+        """Give a key a new secret. The old one goes on working for as long as you say."""
+        _visible(key_id)
+        given = ApiKeyRotation(data=request.data)
+        given.is_valid(raise_exception=True)
+        new_key = api_key_rotate(api_key_id=key_id, grace=timedelta(hours=given.validated_data["grace_hours"]))
+        return Response(NewApiKeyOutput(new_key).data, status=status.HTTP_201_CREATED)
+
+
+def _visible(key_id: UUID) -> ApiKey:
+    api_key = api_keys_visible().filter(pk=key_id).first()
+    if api_key is None:
+        raise NotFound
+    return api_key

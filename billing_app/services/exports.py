@@ -76,7 +76,8 @@ def _pages(export: Export, tenant: Tenant) -> Iterator[list[tuple[Any, ...]]]:
     while True:
         with bound(tenant), transaction.atomic():
             page = _page(export, after)
-        connection.close_if_unusable_or_obsolete()
+        if not connection.in_atomic_block:
+            connection.close()
         if page:
             yield page
         if len(page) < PAGE:

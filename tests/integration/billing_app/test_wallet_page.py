@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts_app.services.api_keys import api_key_create
 from accounts_app.services.trace import bind_trace
 from billing_app.contracts import TokenBuckets
-from tests.factories.accounts import Person, person, team
+from tests.factories.accounts import person, team
 from tests.factories.billing import price_of, spend, topped_up, usage_of
 
 pytestmark = pytest.mark.django_db

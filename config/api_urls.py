@@ -1,5 +1,4 @@
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView
 
 urlpatterns = [
     path("", include("accounts_app.api.urls")),
@@ -8,5 +7,5 @@ urlpatterns = [
     path("", include("prompts_app.api.urls")),
     path("", include("workflows_app.api.urls")),
     path("", include("tasks_app.api.urls")),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("", include("accounts_app.api.docs")),
 ]

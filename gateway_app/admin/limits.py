@@ -1,18 +1,42 @@
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.forms import ModelForm
 from django.http import HttpRequest
 
+from accounts_app.exceptions import InvalidInput
 from gateway_app.models import RateLimit
-from gateway_app.services.limits import rate_limit_remove, rate_limit_set
+from gateway_app.services.limits import rate_limit_check, rate_limit_remove, rate_limit_set
+
+
+class RateLimitForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The service's own rules, told at the field."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if self.errors:
+            return cleaned
+        organization = cleaned.get("organization") or self.instance.organization
+        try:
+            rate_limit_check(
+                organization_id=organization.pk,
+                scope=cleaned.get("scope") or self.instance.scope,
+                subject_id=cleaned.get("subject_id") or self.instance.subject_id,
+                requests_per_minute=cleaned.get("requests_per_minute"),
+                tokens_per_minute=cleaned.get("tokens_per_minute"),
+            )
+        except InvalidInput as error:
+            field = error.details[0].field
+            self.add_error(field if field in self.fields else None, error.message)
+        return cleaned
 
 
 @admin.register(RateLimit)
 class RateLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Every organization's limits. Whose one is stays: another subject has a limit of its own."""
 
+    form = RateLimitForm
     list_display = ["organization", "scope", "subject_id", "requests_per_minute", "tokens_per_minute", "updated_at"]
     list_filter = ["scope"]
     list_select_related = ["organization"]
@@ -24,7 +48,7 @@ class RateLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["organization", "scope", "subject_id"] if obj else []
 
-    def save_model(self, request: HttpRequest, obj: RateLimit, form: "ModelForm[RateLimit]", change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: RateLimit, form: Any, change: bool) -> None:
         obj.pk = rate_limit_set(
             organization_id=obj.organization_id,
             scope=obj.scope,

@@ -5,6 +5,7 @@ from gateway_app.services.limits.limiter import RateLimiter, limiter
 from gateway_app.services.limits.rules import (
     LimitRule,
     limit_rules,
+    rate_limit_check,
     rate_limit_remove,
     rate_limit_set,
     tenant_limit_rules,
@@ -17,6 +18,7 @@ __all__ = [
     "duration",
     "limit_rules",
     "limiter",
+    "rate_limit_check",
     "rate_limit_remove",
     "rate_limit_set",
     "tenant_limit_rules",

@@ -69,8 +69,7 @@ def rate_limit_set(
     """
     organization_id = _managed_organization(organization_id)
     figures = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
-    _check(figures)
-    subject_id = _subject(scope, subject_id, organization_id)
+    subject_id = rate_limit_check(organization_id=organization_id, scope=scope, subject_id=subject_id, **figures)
     row, _created = RateLimit.objects.update_or_create(
         organization_id=organization_id,
         scope=scope,
@@ -85,6 +84,30 @@ def rate_limit_set(
         data={"scope": scope, "subject_id": str(subject_id), **figures},
     )
     return _rule(row)
+
+
+def rate_limit_check(
+    *,
+    organization_id: UUID,
+    scope: str,
+    subject_id: UUID | None,
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+) -> UUID:
+    """Return whose limit this would be; raises InvalidInput, as `rate_limit_set`, where it makes no sense."""
+    figures = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
+    if all(figure is None for figure in figures.values()):
+        raise InvalidInput.for_field("requests_per_minute", _("Limit the requests, the tokens, or both."))
+    for name, figure in figures.items():
+        if figure is not None and not 1 <= figure <= _MOST[name]:
+            raise InvalidInput.for_field(name, _("A whole number from 1 to %(most)d.") % {"most": _MOST[name]})
+    if scope not in LimitScope.values:
+        raise InvalidInput.for_field("scope", _("There is no such scope."))
+    if scope == LimitScope.ORGANIZATION:
+        return organization_id
+    if subject_id is None or subject_name(organization_id, scope, subject_id) is None:
+        raise InvalidInput.for_field("subject_id", _("There is no such project, member or key."))
+    return subject_id
 
 
 @transaction.atomic
@@ -115,25 +138,6 @@ def _managed_organization(named: UUID | None) -> UUID:
     if not can_manage(tenant):
         raise PermissionRefused
     return current_organization_id()
-
-
-def _subject(scope: str, subject_id: UUID | None, organization_id: UUID) -> UUID:
-    """The one whose calls count, who must be of this organization."""
-    if scope not in LimitScope.values:
-        raise InvalidInput.for_field("scope", _("There is no such scope."))
-    if scope == LimitScope.ORGANIZATION:
-        return organization_id
-    if subject_id is None or subject_name(organization_id, scope, subject_id) is None:
-        raise InvalidInput.for_field("subject_id", _("There is no such project, member or key."))
-    return subject_id
-
-
-def _check(figures: dict[str, int | None]) -> None:
-    if all(figure is None for figure in figures.values()):
-        raise InvalidInput.for_field("requests_per_minute", _("Limit the requests, the tokens, or both."))
-    for name, figure in figures.items():
-        if figure is not None and not 1 <= figure <= _MOST[name]:
-            raise InvalidInput.for_field(name, _("A whole number from 1 to %(most)d.") % {"most": _MOST[name]})
 
 
 def _rule(row: RateLimit) -> LimitRule:

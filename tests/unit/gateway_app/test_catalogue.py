@@ -33,6 +33,48 @@ def test_everything_that_ships_is_priced_limited_and_dated() -> None:
 
 
 @pytest.mark.django_db
+def test_the_model_that_stands_in_is_cheaper_and_makes_the_same() -> None:
+    seeds, prices = {seed.key: seed for seed in MODELS}, prices_in_force()
+    for seed in (seed for seed in MODELS if seed.fallback):
+        cheaper = seeds[seed.fallback]
+        assert (cheaper.kind, cheaper.provider) == (seed.kind, seed.provider)
+        assert prices[cheaper.key].output < prices[seed.key].output
+        assert prices[cheaper.key].input < prices[seed.key].input
+        entry = ModelEntry.objects.select_related("fallback").get(key=seed.key)
+        assert entry.fallback is not None
+        assert entry.fallback.key == seed.fallback
+        # Vectors of another model cannot be compared with those that a caller has.
+        assert seed.kind != "embedding"
+
+
+@pytest.mark.django_db
+def test_a_refresh_keeps_routes_and_the_operators_fallback() -> None:
+    with operator_atomic("test"):
+        before = ModelRoute.objects.get(entry__key="gpt-4o")
+        ModelEntry.objects.filter(key="gpt-4o").update(fallback=ModelEntry.objects.get(key="gpt-4.1-mini"))
+        catalogue_refresh()
+        entry = ModelEntry.objects.select_related("fallback").get(key="gpt-4o")
+        assert [route.pk for route in entry.routes.all()] == [before.pk]
+        assert entry.fallback is not None
+        assert entry.fallback.key == "gpt-4.1-mini"
+
+
+@pytest.mark.usefixtures("committed_db")
+def test_a_second_provider_of_a_model_is_switched_on_by_an_operator(upstream: ScriptedUpstream) -> None:
+    first, key = scripted_provider(upstream.url), f"shared-{uuid4().hex[:8]}"
+    entry = scripted_model(first, key)
+    second = scripted_provider(upstream.url, key=f"second-{uuid4().hex[:8]}")
+    upstream.models = [key]
+    with operator_context("test"):
+        assert models_sync(provider=second) == ([], [key])
+        assert models_sync(provider=second) == ([], [key])
+    with operator_atomic("test"):
+        routes = {route.provider_id: route for route in entry.routes.all()}
+        assert (routes[first.pk].is_active, routes[second.pk].is_active) == (True, False)
+        assert (routes[first.pk].listed_at is None, routes[second.pk].listed_at is None) == (True, False)
+
+
+@pytest.mark.django_db
 def test_list_prices_as_published() -> None:
     price = price_current(model_key="gpt-4o-mini")
     assert (price.input, price.cached_input, price.output) == (Decimal("0.15"), Decimal("0.075"), Decimal("0.6"))

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts_app.tenancy.context import tenant_atomic
-from gateway_app.models import GatewayAttempt, GatewayCall, ModelEntry, Provider
+from gateway_app.models import GatewayAttempt, GatewayCall, ModelEntry, ModelRoute, Provider
 from tests.factories.billing import organization_with
 
 pytestmark = pytest.mark.django_db
@@ -90,8 +90,23 @@ def test_the_catalogue_knows_its_kinds_and_one_default() -> None:
     model(is_default=True)
     _refused("model_one_default", lambda: model(is_default=True))
     _refused("model_kind_known", lambda: model(kind="smell"))
+    itself = model()
+    _refused("model_fallback_is_another", lambda: ModelEntry.objects.filter(pk=itself.pk).update(fallback=itself))
     _refused("provider_kind_known", lambda: Provider.objects.create(key="q", name="q", kind="odd"))
     _refused("provider_timeouts_positive", lambda: Provider.objects.create(key="r", name="r", total_timeout_ms=0))
+
+
+def test_a_route_is_there_once_and_weighs_something() -> None:
+    entry = ModelEntry.objects.create(key=uuid4().hex, name="m")
+    provider = Provider.objects.create(key="p", name="p")
+
+    def route(**fields: Any) -> ModelRoute:
+        return ModelRoute.objects.create(**{"entry": entry, "provider": provider, "upstream_name": "m", **fields})
+
+    route()
+    route(upstream_name="another")
+    _refused("route_once", route)
+    _refused("route_weight_positive", lambda: route(upstream_name="light", weight=0))
 
 
 def test_calls_and_attempts_of_others_are_not_seen() -> None:

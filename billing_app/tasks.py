@@ -4,6 +4,7 @@ from accounts_app.services.jobs import system_task
 from billing_app.services import budget_notices
 from billing_app.services.holds import holds_expire
 from billing_app.services.idempotency import answers_forget
+from billing_app.services.reconciliation import reconcile_recent
 
 
 @system_task("holds_expire")
@@ -22,3 +23,9 @@ def forget_answers() -> int:
 def notify_budgets() -> int:
     """Write about budgets that reached a threshold; return how many."""
     return budget_notices.budgets_notify()
+
+
+@system_task("reconcile")
+def reconcile() -> int:
+    """Compare the books of the last days; return how many differences are open."""
+    return reconcile_recent()

@@ -2,6 +2,13 @@ from billing_app.models.answer import StoredAnswer
 from billing_app.models.budget import Budget, BudgetAction, BudgetPeriod, BudgetScope, BudgetWindow
 from billing_app.models.hold import Hold, HoldStatus
 from billing_app.models.price import Price
+from billing_app.models.reconciliation import (
+    DifferenceKind,
+    ProviderReport,
+    ProviderReportRow,
+    ReconciliationDifference,
+    ReconciliationRun,
+)
 from billing_app.models.transaction import Transaction, TransactionKind
 from billing_app.models.usage import TaskUsage, UsageDaily, UsageRecord
 from billing_app.models.wallet import Wallet
@@ -12,9 +19,14 @@ __all__ = [
     "BudgetPeriod",
     "BudgetScope",
     "BudgetWindow",
+    "DifferenceKind",
     "Hold",
     "HoldStatus",
     "Price",
+    "ProviderReport",
+    "ProviderReportRow",
+    "ReconciliationDifference",
+    "ReconciliationRun",
     "StoredAnswer",
     "TaskUsage",
     "Transaction",

@@ -1,5 +1,6 @@
 import uuid
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -90,6 +91,8 @@ class Transaction(models.Model):
             models.Index(fields=["trace_id"], name="transaction_by_trace"),
             # the entries of one kind on the wallet page and in the API, newest first
             models.Index(fields=["wallet", "kind", "-seq"], name="transaction_by_kind"),
+            # the reconciliation of one day, over all organizations
+            BrinIndex(fields=["created_at"], name="transaction_by_moment"),
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,7 @@
 from decimal import Decimal
 from uuid import UUID, uuid4
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -82,6 +83,8 @@ class UsageRecord(models.Model):
                 fields=["organization", "task_id"], condition=Q(task_id__isnull=False), name="usage_of_a_task"
             ),
             models.Index(fields=["trace_id"], name="usage_by_trace"),
+            # the reconciliation of one day, over all organizations
+            BrinIndex(fields=["created_at"], name="usage_by_moment"),
         ]
 
     def __str__(self) -> str:

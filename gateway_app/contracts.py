@@ -73,7 +73,10 @@ class ChatResult:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """One model as users see it. ``is_available``: it can be called now. ``price`` None: it has none in force."""
+    """One model as users see it. ``is_available``: it can be called now. ``price`` None: it has none in force.
+
+    ``fallback``: key of the cheaper model that takes its calls when a budget runs out; empty for none.
+    """
 
     key: str
     name: str
@@ -88,6 +91,7 @@ class ModelCard:
     note: str
     source: str
     source_date: date | None
+    fallback: str = ""
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ def _card(entry: ModelEntry, price: PriceRef | None, *, is_default: bool) -> Mod
         note=gettext(entry.note) if entry.note else "",
         source=entry.source,
         source_date=entry.source_date,
+        fallback=entry.fallback.key if entry.fallback else "",
     )
 
 

@@ -45,8 +45,12 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        if cleaned.get("new_credential") and cleaned.get("remove_credential"):
+        is_new, is_removed = bool(cleaned.get("new_credential")), bool(cleaned.get("remove_credential"))
+        if is_new and is_removed:
             self.add_error("remove_credential", _("Either a new key, or none."))
+        # Whoever may change the address must not be able to have the key sent there.
+        if self.instance.credential and "base_url" in self.changed_data and not (is_new or is_removed):
+            self.add_error("new_credential", _("The stored key was given for the old address: enter the key again."))
         return cleaned
 
 
@@ -88,7 +92,8 @@ class ProviderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
-        return super().get_queryset(request).annotate(model_count=Count("routes__entry", distinct=True))
+        rows: QuerySet[Provider] = super().get_queryset(request)
+        return rows.annotate(model_count=Count("routes__entry", distinct=True))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         # The catalogue that ships, settings and the calls on record know a provider by its key.

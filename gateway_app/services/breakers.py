@@ -213,4 +213,4 @@ def candidates_ordered(model: ModelSnap, *, chance: Callable[[], float] = random
 
 def _draw(weight: int, chance: Callable[[], float]) -> float:
     # Efraimidis and Spirakis, 2006: the largest of u^(1/w), u uniform, belongs to the i-th with probability wi / sum.
-    return -((1 - chance()) ** (1 / weight))
+    return -float((1 - chance()) ** (1 / weight))

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts_app.services.audit import audit_record
-from billing_app.contracts import PriceRef
+from billing_app.contracts import ZERO, PriceRef
 from billing_app.exceptions import KeyConflict
 from billing_app.services.prices import price_set
 from gateway_app.catalogue import MODELS, PROVIDERS, ModelSeed
@@ -70,9 +70,11 @@ def model_price(
     input_usd: Decimal,
     output_usd: Decimal,
     cached_input_usd: Decimal | None = None,
+    per_request_usd: Decimal = ZERO,
+    per_image_usd: Decimal = ZERO,
     source: str,
 ) -> PriceRef:
-    """Price a model from now on, in USD per 1,000,000 tokens, and switch it on.
+    """Price a model from now on, in USD per 1,000,000 tokens, per request and per image, and switch it on.
 
     A model that the catalogue does not know is added to ``provider``; without one, raises ModelNotFound.
     """
@@ -89,6 +91,8 @@ def model_price(
         input=input_usd,
         output=output_usd,
         cached_input=cached_input_usd,
+        per_request=per_request_usd,
+        per_image=per_image_usd,
         effective_from=timezone.now(),
         source=source,
         source_date=timezone.localdate(),

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts_app.exceptions import DeepSpaceError
 from accounts_app.tenancy.context import operator_atomic
+from billing_app.contracts import ZERO
 from gateway_app.models import Provider
 from gateway_app.services.catalogue import model_price
 
@@ -20,6 +21,8 @@ class Command(BaseCommand):
         parser.add_argument("--input", type=_usd, required=True, metavar="USD")
         parser.add_argument("--output", type=_usd, required=True, metavar="USD")
         parser.add_argument("--cached-input", type=_usd, default=None, metavar="USD")
+        parser.add_argument("--per-request", type=_usd, default=ZERO, metavar="USD", help="For each call.")
+        parser.add_argument("--per-image", type=_usd, default=ZERO, metavar="USD", help="For each image made.")
         parser.add_argument("--provider", default="openai", help="Key of the provider of a new model.")
         parser.add_argument("--source", default="operator", help="Where the price was read.")
 
@@ -32,6 +35,8 @@ class Command(BaseCommand):
                     input_usd=options["input"],
                     output_usd=options["output"],
                     cached_input_usd=options["cached_input"],
+                    per_request_usd=options["per_request"],
+                    per_image_usd=options["per_image"],
                     source=options["source"],
                 )
         except DeepSpaceError as error:

@@ -17,8 +17,8 @@ from accounts_app.tenancy.context import current_organization_id, tenant_or_nobo
 from billing_app.services.budgets import subject_name
 from gateway_app.models import LimitScope, RateLimit
 
-# What the column holds, and what a counter in Redis adds up exactly.
-_MOST = {"requests_per_minute": 2**31 - 1, "tokens_per_minute": 10**12}
+# What the columns hold.
+_MOST = {"requests_per_minute": 2**31 - 1, "tokens_per_minute": 2**63 - 1}
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,18 @@ def test_an_empty_field_keeps_the_key_and_a_tick_removes_it(operator: Client) ->
     assert (provider.credential, provider.credential_hint) == ("", "")
 
 
+def test_a_stored_key_does_not_follow_to_another_address(operator: Client) -> None:
+    provider = _added(operator, new_credential=SECRET)
+    address, elsewhere = f"{PROVIDERS}{provider.pk}/change/", "https://collector.example.net/v1"
+    page = operator.post(address, _provider_form(base_url=elsewhere))
+    assert "enter the key again" in page.content.decode()
+    provider.refresh_from_db()
+    assert provider.base_url == "https://api.example.com/v1"
+    assert operator.post(address, _provider_form(base_url=elsewhere, new_credential="sk-new-1")).status_code == 302
+    provider.refresh_from_db()
+    assert (provider.base_url, credential_of(provider)) == (elsewhere, "sk-new-1")
+
+
 def test_a_key_that_is_refused_is_not_sent_back(operator: Client) -> None:
     page = operator.post(f"{PROVIDERS}add/", _provider_form(new_credential="sk-two words-4321"))
     assert page.status_code == 200
@@ -105,11 +117,17 @@ def _model_form(entry: ModelEntry, routes: list[dict[str, Any]] | None = None, *
     return {name: getattr(entry, name) for name in names} | {"paths": ""} | inline | fields
 
 
-def _entry(**price: Decimal) -> ModelEntry:
+def _entry(per_request: Decimal = Decimal(0)) -> ModelEntry:
     entry = ModelEntry.objects.create(key=f"m-{uuid4().hex[:12]}", name="m")
     with operator_atomic("test"):
-        rates = {"input": Decimal(1), "output": Decimal(1), **price}
-        price_set(model_key=entry.key, effective_from=timezone.now(), source="a list", **rates)
+        price_set(
+            model_key=entry.key,
+            input=Decimal(1),
+            output=Decimal(1),
+            per_request=per_request,
+            effective_from=timezone.now(),
+            source="a list",
+        )
     return entry
 
 

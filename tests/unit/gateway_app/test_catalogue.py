@@ -113,9 +113,11 @@ def test_a_provider_is_asked_for_its_models_and_new_ones_stay_inactive(upstream:
         assert AuditLog.objects.filter(action="models.sync", target_id=str(provider.pk)).count() == 2
         with pytest.raises(ModelNotFound):
             route_of(new)
-        call_command("price_model", new, "--input", "1.5", "--output", "6", stdout=StringIO())
+        arguments = ("--input", "1.5", "--output", "6", "--per-request", "0.01", "--per-image", "0.04")
+        call_command("price_model", new, *arguments, stdout=StringIO())
         assert route_of(new).upstream_name == new
-        assert price_current(model_key=new).input == Decimal("1.5")
+        price = price_current(model_key=new)
+        assert (price.input, price.per_request, price.per_image) == (Decimal("1.5"), Decimal("0.01"), Decimal("0.04"))
 
 
 @pytest.mark.usefixtures("committed_db")

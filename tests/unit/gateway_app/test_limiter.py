@@ -41,6 +41,12 @@ async def test_as_many_tokens_as_the_limit_says(limiter: RateLimiter) -> None:
     assert await _allowed(limiter, [rule(tokens=100)], 8, tokens=30) == 3
 
 
+async def test_the_largest_limit_that_can_be_set_admits(limiter: RateLimiter) -> None:
+    answer = await limiter.take(uuid4(), [rule(requests=2**31 - 1, tokens=2**63 - 1)], 1_000_000)
+    assert answer.allowed
+    assert answer.headers()["x-ratelimit-limit-tokens"] == str(2**63 - 1)
+
+
 async def test_without_rules_nothing_is_asked(limiter: RateLimiter) -> None:
     answer = await limiter.take(uuid4(), [], 10)
     assert (answer.allowed, answer.degraded, answer.headers()) == (True, False, {})

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,7 +16,7 @@ from billing_app.exceptions import ModelNotPriced
 from billing_app.services.prices import price_set
 from gateway_app.exceptions import ModelNotFound, ModelUnavailable
 from gateway_app.models import ModelEntry, ModelRoute, Provider
-from gateway_app.services.snapshot import Snapshot, snapshot_load
+from gateway_app.services.snapshot import snapshot_load
 from tests.factories.gateway import scripted_model, scripted_provider
 
 pytestmark = pytest.mark.django_db
@@ -153,18 +154,18 @@ def test_a_new_price_makes_it_stale(entry: ModelEntry) -> None:
     assert snapshot_load().price_revision > before.price_revision
 
 
-def test_a_change_while_it_is_read_is_not_missed(entry: ModelEntry, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gateway_app.services import snapshot as module
+def test_a_change_while_it_is_read_is_not_missed(entry: ModelEntry) -> None:
+    changed = []
 
-    load = module.entries_load
+    def change_first(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        # Between the reading of the revisions and that of the models, another connection's change commits.
+        if "gateway_models" in sql and not changed:
+            changed.append(True)
+            _change_route(entry)
+        return execute(sql, params, many, context)
 
-    def change_then_load() -> list[ModelEntry]:
-        _change_route(entry)
-        return load()
-
-    monkeypatch.setattr(module, "entries_load", change_then_load)
-    raced: Snapshot = snapshot_load()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT number FROM revisions WHERE name = 'catalogue'")
-        (number,) = cursor.fetchone()
-    assert raced.catalogue_revision < number
+    with connection.execute_wrapper(change_first):
+        raced = snapshot_load()
+    assert changed
+    assert raced.catalogue_revision < snapshot_load().catalogue_revision
+    assert raced.model(entry.key).candidates[0].weight == 9

@@ -13,7 +13,7 @@ class ApiKeyInput(serializers.Serializer[None]):
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
     project = serializers.UUIDField(source="project_id", required=False, allow_null=True, default=None)
     scopes = serializers.ListField(
-        child=serializers.ChoiceField(choices=Scope.choices), required=False, default=lambda: list(Scope.values)
+        child=serializers.ChoiceField(choices=Scope.choices), required=False, help_text="All that you have unless named."
     )
     models = serializers.ListField(
         child=serializers.CharField(max_length=120),

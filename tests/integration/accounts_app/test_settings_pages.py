@@ -27,7 +27,7 @@ def membership_of(who: Person) -> UUID:
 
 def test_a_new_key_is_shown_once_and_then_never_again() -> None:
     client = person().client()
-    response = client.post("/settings/keys/", {"name": "report", "lifetime_days": "90"})
+    response = client.post("/settings/keys/", {"name": "report", "lifetime_days": "90", "scopes": ["read"]})
     shown = re.search(r"dsk_[0-9a-f]{8}_[\w-]{43}", response.content.decode())
     assert shown
     assert "no-store" in response["Cache-Control"]
@@ -49,7 +49,7 @@ def test_a_key_form_that_is_wrong_comes_back_and_makes_nothing(form: dict[str, s
 
 def test_a_key_may_last_for_ever() -> None:
     owner = person()
-    owner.client().post("/settings/keys/", {"name": "x", "lifetime_days": "0"})
+    owner.client().post("/settings/keys/", {"name": "x", "lifetime_days": "0", "scopes": ["read"]})
     with owner.at_work():
         assert ApiKey.objects.get().expires_at is None
 
@@ -57,7 +57,7 @@ def test_a_key_may_last_for_ever() -> None:
 def test_revoking_asks_first() -> None:
     owner = person()
     client = owner.client()
-    client.post("/settings/keys/", {"name": "report", "lifetime_days": "90"})
+    client.post("/settings/keys/", {"name": "report", "lifetime_days": "90", "scopes": ["read"]})
     with owner.at_work():
         address = f"/settings/keys/{ApiKey.objects.get().pk}/revoke/"
     assert "report" in text_of(client, address)

@@ -27,6 +27,7 @@ BAD = [
     ({"DATABASE_URL": "postgres://x:y@127.0.0.1:1/x"}, "DATABASE_URL: the database does not let us in."),
     ({"DATABASE_OWNER_URL": "postgres://x:y@127.0.0.1:1/x"}, "DATABASE_OWNER_URL: is set without DATABASE_URL."),
     ({"REDIS_URL": "http://127.0.0.1:1"}, "REDIS_URL: must look like redis://HOST:PORT/0."),
+    ({"TRUSTED_PROXIES": "::1,proxy"}, "TRUSTED_PROXIES: has 'proxy', which is no address and no network."),
     ({"CREDIT_USD": "a lot"}, "CREDIT_USD: must be a decimal number of USD"),
 ]
 

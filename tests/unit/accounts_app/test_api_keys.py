@@ -5,14 +5,15 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import IntegrityError
 from django.test import Client
 from django.utils import timezone
 
 from accounts_app.exceptions import InvalidInput, NotAuthenticated, NotFound, PermissionRefused
 from accounts_app.models import ApiKey, AuditLog, Membership, Role, User
 from accounts_app.services.api_keys import api_key_create, api_key_revoke, api_keys_revoke_as_operator
-from accounts_app.services.members import member_remove
 from accounts_app.services.cards import key_hash
+from accounts_app.services.members import member_remove
 from accounts_app.services.principals import principal_by_key
 from accounts_app.tenancy.context import operator_atomic
 from tests.factories.accounts import Person, person, team
@@ -149,7 +150,9 @@ def test_keys_over_the_api() -> None:
     address = f"/api/keys/{made.json()['id']}/"
     shown = api.get(address).json()
     assert (shown["name"], shown["revoked_at"]) == ("report", None)
-    assert set(shown) == {"id", "name", "prefix", "owner", "created_at", "expires_at", "revoked_at", "last_used_at"}
+    assert "key" not in shown
+    assert "secret_hash" not in shown
+    assert (shown["project"], shown["scopes"], shown["models"]) == (None, ["inference", "read", "write"], [])
     assert api.delete(address).status_code == 204
     assert api.delete(address).status_code == 204
     assert api.get(address).json()["revoked_at"]
@@ -235,3 +238,94 @@ def test_the_command_refuses_an_empty_name_and_leaves_nothing() -> None:
     with pytest.raises(CommandError, match="name"):
         run("ada@example.com", "--create-user", "--name", " ")
     assert not User.objects.exists()
+
+
+def program(owner: Person, *scopes: str) -> Client:
+    with owner.at_work():
+        secret = api_key_create(name="scoped", scopes=scopes).secret
+    return Client(headers={"Authorization": f"Bearer {secret}"})
+
+
+@pytest.mark.parametrize(
+    ("scopes", "reads", "writes"), [(["read"], True, False), (["write"], False, True), (["inference"], False, False)]
+)
+def test_scopes_open_the_safe_and_the_other_methods_of_the_rest_api(
+    scopes: list[str], reads: bool, writes: bool
+) -> None:
+    api = program(person(), *scopes)
+    seen = [
+        api.get("/api/keys/"),
+        api.options("/api/keys/"),
+        api.get("/api/tasks/"),
+        api.post("/api/projects/", {"name": "a"}, content_type="application/json"),
+        api.delete(f"/api/keys/{uuid4()}/"),
+    ]
+    assert [answer.status_code != 403 for answer in seen] == [reads, reads, reads, writes, writes]
+    codes = {answer.json()["error"]["code"] for answer in seen if answer.status_code == 403}
+    assert codes <= {"scope_missing"}
+
+
+def test_a_key_gives_no_scope_that_it_has_not() -> None:
+    owner = person()
+    full = owner.api()
+    with owner.at_work():
+        wide = api_key_create(name="wide")
+    api = program(owner, "read", "write")
+    refused = [
+        api.post("/api/keys/", {"name": "x", "scopes": ["inference"]}, content_type="application/json"),
+        api.post(f"/api/keys/{wide.id}/rotate/", {}, content_type="application/json"),
+        api.patch(f"/api/keys/{wide.id}/", {"name": "x"}, content_type="application/json"),
+    ]
+    assert [answer.json()["error"]["code"] for answer in refused] == ["scope_missing"] * 3
+    made = api.post("/api/keys/", {"name": "as wide as this one"}, content_type="application/json")
+    assert full.get(f"/api/keys/{made.json()['id']}/").json()["scopes"] == ["read", "write"]
+
+
+@pytest.mark.parametrize("scopes", [[], ["admin"], ["read", "admin"]])
+def test_scopes_that_are_none_are_refused(scopes: list[str]) -> None:
+    with person().at_work(), pytest.raises(InvalidInput) as caught:
+        api_key_create(name="x", scopes=scopes)
+    assert caught.value.details[0].field == "scopes"
+
+
+@pytest.mark.parametrize("models", [["gpt 5"], ["gpt\n5"], ["<b>"], ["x" * 121], [f"m{n}" for n in range(51)]])
+def test_models_that_are_no_names_are_refused(models: list[str]) -> None:
+    with person().at_work(), pytest.raises(InvalidInput) as caught:
+        api_key_create(name="x", models=models)
+    assert caught.value.details[0].field == "models"
+
+
+@pytest.mark.parametrize("fields", [{"scopes": []}, {"scopes": ["admin"]}, {"previous_hash": "x"}])
+def test_the_database_keeps_keys_in_shape(fields: dict[str, object]) -> None:
+    owner = person()
+    owner.key()
+    with pytest.raises(IntegrityError, match="api_key_"), owner.at_work():
+        ApiKey.objects.update(**fields)
+
+
+def test_a_key_is_changed_where_named_and_not_once_it_is_revoked() -> None:
+    owner = person()
+    api = owner.api()
+    made = api.post("/api/keys/", {"name": "x", "models": ["gpt-5*"]}, content_type="application/json").json()
+    address = f"/api/keys/{made['id']}/"
+    changed = api.patch(address, {"name": "y", "scopes": ["read"]}, content_type="application/json").json()
+    assert (changed["name"], changed["scopes"], changed["models"]) == ("y", ["read"], ["gpt-5*"])
+    past = api.patch(address, {"expires_at": "2020-01-01T00:00:00Z"}, content_type="application/json")
+    assert past.json()["error"]["details"][0]["field"] == "expires_at"
+    api.delete(address)
+    assert api.patch(address, {"name": "z"}, content_type="application/json").status_code == 409
+    assert api.post(f"{address}rotate/", {}, content_type="application/json").status_code == 409
+
+
+def test_rotating_over_the_api_answers_with_the_new_key_once() -> None:
+    owner = person()
+    api = owner.api()
+    made = api.post("/api/keys/", {"name": "x"}, content_type="application/json").json()
+    address = f"/api/keys/{made['id']}/"
+    new = api.post(f"{address}rotate/", {"grace_hours": 1}, content_type="application/json").json()
+    assert (new["id"], KEY.fullmatch(new["key"]) is not None) == (made["id"], True)
+    shown = api.get(address).json()
+    assert new["key"] not in str(shown)
+    assert shown["previous_expires_at"]
+    too_long = api.post(f"{address}rotate/", {"grace_hours": 721}, content_type="application/json")
+    assert too_long.status_code == 400

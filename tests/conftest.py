@@ -18,6 +18,7 @@ from tests.support import services as support
 
 pytest_plugins = [
     "tests.fixtures.browser",
+    "tests.fixtures.outages",
     "tests.fixtures.stack",
     "tests.fixtures.upstream",
     "tests.fixtures.workflows",

@@ -1,47 +1,15 @@
 """PostgreSQL or Redis away: a clear answer at once, and work as usual as soon as they are back."""
 
-from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from django.core.cache import caches
-from django.db import close_old_connections, connection
-from django.test import Client, override_settings
+from django.db import close_old_connections
+from django.test import Client
 
 from tests.factories.accounts import PASSWORD, person
 from tests.support.gate import Gate
 
 pytestmark = pytest.mark.usefixtures("committed_db")
-
-
-@pytest.fixture
-def database_gate(committed_db: None) -> Iterator[Gate]:
-    """The test's database behind a gate."""
-    original = dict(connection.settings_dict)
-    options = original["OPTIONS"] | {"pool": original["OPTIONS"]["pool"] | {"timeout": 2}}
-    gate = Gate(int(original["PORT"]))
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
-    connection.settings_dict.update(HOST="127.0.0.1", PORT=str(gate.port), OPTIONS=options)
-    yield gate
-    gate.shut()
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
-    connection.settings_dict.update(original)
-
-
-@pytest.fixture
-def redis_gate() -> Iterator[Gate]:
-    """The test's Redis, as the cache sees it, behind a gate."""
-    settings = caches.settings["default"]
-    port = urlsplit(str(settings["LOCATION"])).port
-    assert port
-    gate = Gate(port)
-    location = str(settings["LOCATION"]).replace(f":{port}/", f":{gate.port}/")
-    with override_settings(CACHES={"default": settings | {"LOCATION": location}}):
-        yield gate
-    gate.shut()
 
 
 class Browser:

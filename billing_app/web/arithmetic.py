@@ -23,7 +23,7 @@ class CostLine:
 
 
 def cost_lines(record: UsageRecord) -> list[CostLine]:
-    """Return the lines that add up to the record's cost. What is not of tokens or of the request is of images."""
+    """Return the lines that add up to the record's cost. What is neither of tokens nor of the request comes last."""
     price = record.price
     buckets = [
         (_("Input, not cached"), record.uncached_input_tokens, price.input),
@@ -44,5 +44,6 @@ def cost_lines(record: UsageRecord) -> list[CostLine]:
         rest = record.cost_usd - exact
     # Less than half of the last place is rounding, which the sum shows.
     if abs(rest) >= Decimal("0.0000000001"):
-        lines.append(CostLine(_("Images"), 0, ZERO, 0, rest))
+        of_images = price.per_image or price.image_tiers
+        lines.append(CostLine(_("Images") if of_images else _("Other"), 0, ZERO, 0, rest))
     return lines

@@ -10,6 +10,7 @@ document.addEventListener("click", (event) => {
   closeMenus(event.target.closest("details.menu"));
   const copy = event.target.closest("[data-copy]");
   if (copy) copyFrom(copy);
+  event.target.closest("[data-close-toast]")?.closest("[data-toast]").remove();
 });
 
 document.addEventListener("keydown", (event) => {

@@ -134,7 +134,7 @@ def test_a_cost_that_tokens_do_not_explain_is_a_line_of_its_own() -> None:
     ada = person()
     topped_up(ada.organization_id, "10")
     call_id = spend(ada, "0.04", tokens=TokenBuckets(), cost="0.04")
-    assert "Images" in text_of(ada.client(), f"/wallet/usage/{call_id}/")
+    assert "Other" in text_of(ada.client(), f"/wallet/usage/{call_id}/")
 
 
 def test_filters_are_in_the_address_and_bad_ones_are_named() -> None:

@@ -20,10 +20,68 @@ class Ending(StrEnum):
     CLIENT_GONE = "client_gone"
     UPSTREAM_CUT = "upstream_cut"
     TIMEOUT = "timeout"
+    NO_FUNDS = "no_funds"
     NO_USAGE = "no_usage"
     ZERO_OUTPUT = "zero_output"
     REFUSED = "refused"
     WORKER_KILLED = "worker_killed"
+
+
+@dataclass(frozen=True)
+class CallRequest:
+    """What the pipeline knows of a call, whatever its endpoint.
+
+    ``model`` empty means the default one. ``input_bound`` is the most tokens that can be read; ``max_output`` the most
+    that the caller lets be written in all ``choices`` together (None: it did not say). ``operation_key`` empty: never
+    answered from what is stored. ``image_tier`` is "quality/size".
+    """
+
+    endpoint: str
+    model: str
+    input_bound: int
+    kind: str = "chat"
+    max_output: int | None = None
+    choices: int = 1
+    is_stream: bool = False
+    images: int = 0
+    image_tier: str = ""
+    operation_key: str = ""
+    request_hash: str = ""
+    purpose: str = ""
+    task_id: UUID | None = None
+    run_id: UUID | None = None
+    step_key: str = ""
+    prompt_version_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class StoredAnswer:
+    """An answer of /v1 as it was sent, to be given again for the same operation."""
+
+    http_status: int
+    content_type: str
+    body: bytes
+
+
+@dataclass
+class Outcome:
+    """What has come of a call: tokens as the provider ``reported`` them (None: not), and as they were ``delivered``."""
+
+    reported: TokenBuckets | None = None
+    delivered: TokenBuckets = field(default_factory=TokenBuckets)
+    images: int = 0
+    finish_reason: str = ""
+    first_token_ms: int | None = None
+    error_code: str = ""
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What a settled call cost. ``balance_usd`` is what the wallet has left (None: not told)."""
+
+    cost_usd: Decimal
+    charged_usd: Decimal
+    balance_usd: Decimal | None = None
 
 
 @dataclass(frozen=True)

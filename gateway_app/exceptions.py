@@ -80,6 +80,17 @@ class CallTakenOver(Conflict):
     default_message = _("This call was given up before it ended.")
 
 
+class NotReplayable(Conflict):
+    """The operation was done before, and its answer was not kept."""
+
+    code = "not_replayable"
+    default_message = _("This operation was completed before, and its answer is not kept any more.")
+
+
+class CacheStale(Exception):
+    """What was decided by has been changed meanwhile: read it again, then begin again. Never reaches a caller."""
+
+
 class RateLimited(DeepSpaceError):
     """A limit on requests or tokens per minute is used up. ``retry_after_ms``: when this call would fit; None: never,
     because it alone needs more than the limit."""

@@ -20,9 +20,17 @@ def load_catalogue(**_signal: Any) -> int:
 
 
 @receiver(hold_expired)
-def settle_dead_call(hold_id: UUID, **_signal: Any) -> None:
+def settle_dead_call(billing_ref_id: str, **_signal: Any) -> None:
     """A hold that ran out belonged to a call whose process was killed: settle it, in the expiry's transaction."""
-    row = GatewayCall.objects.filter(hold_id=hold_id, status=CallStatus.DISPATCHED).first()
+    try:
+        call_id = UUID(billing_ref_id)
+    except ValueError:
+        return  # a hold for something else
+    _settle_dead_call(call_id)
+
+
+def _settle_dead_call(call_id: UUID) -> None:
+    row = GatewayCall.objects.filter(pk=call_id).exclude(status=CallStatus.SETTLED).first()
     if row is not None:
         with bound(Tenant(organization_id=row.organization_id, user_id=row.user_id)):
             call_bury(row)

@@ -28,6 +28,14 @@ def price_current(*, model_key: str, at: datetime | None = None) -> PriceRef:
     return price.ref()
 
 
+def price_get(*, price_id: UUID) -> PriceRef:
+    """Return one version of a price, as it was frozen on a call; raises NotFound."""
+    price = Price.objects.filter(pk=price_id).first()
+    if price is None:
+        raise NotFound
+    return price.ref()
+
+
 def prices_in_force() -> dict[str, PriceRef]:
     """Return every model's price in force now, by model key. One query."""
     begun = Price.objects.filter(effective_from__lte=timezone.now())

@@ -77,8 +77,13 @@ def usage_record(
         if ledger.function_call("usage_insert", **_fields(record))["outcome"] == "exists":
             return _replay(record)
         entry = record.entry()
-        usage_recorded.send(sender=UsageRecord, usage=entry, task_id=task_id, run_id=run_id)
+        usage_announce(entry)
     return entry
+
+
+def usage_announce(entry: UsageEntry) -> None:
+    """Tell the rooms above of a call just recorded, in the transaction that records it."""
+    usage_recorded.send(sender=UsageRecord, usage=entry, task_id=entry.task_id, run_id=entry.run_id)
 
 
 def usage_day(moment: datetime) -> date:

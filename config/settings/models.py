@@ -20,10 +20,10 @@ if PRODUCTION and not (OPENAI_API_KEY or OPENAI_BASE_URL):
 # Every model call passes these steps, in this order; see gateway_app.services.pipeline for their interface.
 GATEWAY_STEPS = [
     "gateway_app.services.steps.Authenticate",
-    "gateway_app.services.steps.Policy",
-    "gateway_app.services.steps.Hold",
-    "gateway_app.services.steps.Settle",
-    "gateway_app.services.steps.Record",
+    "gateway_app.services.steps.Access",
+    "gateway_app.services.steps.Route",
+    "gateway_app.services.steps.Limits",
+    "gateway_app.services.steps.Count",
 ]
 # Tokens that a call may write when its caller names no limit: also what is held for it.
 GATEWAY_MAX_TOKENS = positive_int("GATEWAY_MAX_TOKENS", 4096)
@@ -32,6 +32,12 @@ GATEWAY_MAX_ATTEMPTS = positive_int("GATEWAY_MAX_ATTEMPTS", 4)
 GATEWAY_RETRY_BASE_MS = positive_int("GATEWAY_RETRY_BASE_MS", 500)
 # A provider that asks to wait longer than this is taken to be down.
 GATEWAY_RETRY_MAX_MS = positive_int("GATEWAY_RETRY_MAX_MS", 20_000)
+# How long a call whose process died waits for the provider's report before it is settled without; see docs/charging.md.
+GATEWAY_UNKNOWN_SECONDS = env.int("GATEWAY_UNKNOWN_SECONDS", default=3600)
+if GATEWAY_UNKNOWN_SECONDS < 0:
+    refuse("GATEWAY_UNKNOWN_SECONDS", "must be a whole number of seconds, 0 or more.")
+# Days for which an operation key and its answer are kept.
+OPERATION_RETENTION_DAYS = positive_int("OPERATION_RETENTION_DAYS", 30)
 # Encrypts the API keys that operators store for providers: long random texts, the first for new ones, the others for
 # what was stored before (`./manage.py rotate_credentials` moves it over). Unset: derived from DJANGO_SECRET_KEY.
 CREDENTIALS_KEY = [key for key in env.list("CREDENTIALS_KEY", default=[]) if key]

@@ -2,7 +2,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.tenancy.models import TenantModel
+from accounts_app.ids import uuid7
 from gateway_app.models.call import GatewayCall
 
 
@@ -15,10 +15,23 @@ class AttemptStatus(models.TextChoices):
     ABANDONED = "abandoned", _("Abandoned")
 
 
-class GatewayAttempt(TenantModel):
-    """One try of a call at a provider. Callers see only the call; operators see what it took. Tenant row."""
+class GatewayAttempt(models.Model):
+    """One try of a call at a provider. Callers see only the call; operators see what it took.
 
-    call = models.ForeignKey(GatewayCall, on_delete=models.CASCADE, related_name="attempts", verbose_name=_("call"))
+    A tenant's row, partitioned and kept like its call. Only the process that makes the call adds its attempts.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(
+        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
+    call = models.ForeignKey(
+        GatewayCall,
+        on_delete=models.DO_NOTHING,
+        related_name="attempts",
+        verbose_name=_("call"),
+        db_constraint=False,
+    )
     number = models.PositiveSmallIntegerField(_("number"))
     provider = models.CharField(_("provider"), max_length=60)
     status = models.CharField(_("status"), max_length=10, choices=AttemptStatus, default=AttemptStatus.RUNNING)
@@ -35,7 +48,6 @@ class GatewayAttempt(TenantModel):
         verbose_name_plural = _("attempts")
         ordering = ["call", "number"]
         constraints = [
-            models.UniqueConstraint(fields=["call", "number"], name="attempt_number_once"),
             models.CheckConstraint(condition=Q(status__in=AttemptStatus.values), name="attempt_status_known"),
         ]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from billing_app.contracts import TokenBuckets
-from gateway_app.contracts import ChatMessage, Ending
+from gateway_app.contracts import ChatMessage, Ending, Outcome
 from gateway_app.services import tokens
 
 
@@ -115,6 +115,16 @@ class Answer:
             input=tokens.estimate_input(messages),
             output=tokens.estimate(written),
             reasoning=tokens.estimate("".join(self._thoughts)),
+        )
+
+    def outcome(self, messages: tuple[ChatMessage, ...], error_code: str) -> Outcome:
+        """What has come, as the settlement wants it."""
+        return Outcome(
+            reported=self.reported(),
+            delivered=self.delivered(messages),
+            finish_reason=self.finish_reason,
+            first_token_ms=self.first_token_ms,
+            error_code=error_code,
         )
 
     def natural_ending(self) -> Ending:

@@ -1,187 +1,344 @@
-"""The rows of calls: claimed by operation, inserted before dispatch, settled exactly once.
+"""What is written of a call, and what the answers mean. Pure: `gateway_app.services.pipeline` does the writing.
 
-Locks are taken in the order hold, wallet, call, roll-up, here and where a hold expires.
+The items are those of `gateway_books` (gateway_app/sql).
 """
 
-import hashlib
-import json
-from typing import Any
+import base64
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
 
-from django.db import IntegrityError, transaction
-from django.utils import timezone
-
-from billing_app.contracts import HoldRef, TokenBuckets
-from billing_app.services.usage import usage_record
-from gateway_app.contracts import ChatRequest, ChatResult, Ending
-from gateway_app.exceptions import CallInProgress, CallTakenOver, OperationConflict
-from gateway_app.models import CallStatus, GatewayCall
+from accounts_app.exceptions import DeepSpaceError
+from billing_app.contracts import UsageEntry
+from billing_app.exceptions import BudgetExceeded, InsufficientFunds
+from billing_app.services.usage import usage_announce
+from gateway_app.contracts import Ending, Settlement
+from gateway_app.exceptions import CacheStale, CallInProgress, CallTakenOver, OperationConflict
+from gateway_app.models import AttemptStatus, CallStatus
 from gateway_app.services import liveness
-from gateway_app.services.attempts import attempt_insert, attempt_save
-from gateway_app.services.leases import LEASE_MARGIN, lease_after
-from gateway_app.services.pipeline import Call
-from gateway_app.services.recovery import call_abandon, is_abandoned, row_settle
+from gateway_app.services.books import Answer, Item
+from gateway_app.services.bounds import hold_amount
+from gateway_app.services.call import Attempt, Call, Option
+from gateway_app.services.charging import charge_for
 
-# Endings whose answer is whole and is given again for the same operation.
-REPLAYED = (Ending.COMPLETED, Ending.NO_USAGE)
-
-
-def operation_claim(call: Call) -> ChatResult | None:
-    """Return the stored answer of ``call``'s operation, or None when it is to be made now.
-
-    A call whose process is gone is settled as worker_killed first. Raises CallInProgress, OperationConflict.
-    """
-    with transaction.atomic(durable=True):
-        earlier = _of_operation(call).first()
-    if earlier is None:
-        return None
-    if earlier.request_hash != request_hash(call.request):
-        raise OperationConflict
-    if earlier.status == CallStatus.DISPATCHED:
-        if not is_abandoned(earlier):
-            raise CallInProgress
-        call_abandon(earlier)
-    elif earlier.ending in REPLAYED:
-        return replayed_result(earlier)
-    with transaction.atomic(durable=True):
-        _of_operation(call).filter(pk=earlier.pk).update(superseded_at=timezone.now())
-    return None
+# Seconds that a lease adds to the longest wait that it covers.
+LEASE_MARGIN = 30.0
+# A hold outlives its call's own time limit by this many seconds, so that only a killed process's hold ever expires.
+HOLD_MARGIN = 300.0
+# An answer that outgrows its hold is given this much more at a time, so that long ones do not write at every token.
+EXTENSION = 1.5
 
 
-def call_insert(call: Call) -> None:
-    """Insert the row of ``call`` and its first attempt; raises CallInProgress when another was faster."""
-    assert call.route
-    assert call.price
-    request = call.request
-    first_wait = call.route.endpoint.connect_timeout + call.route.endpoint.first_token_timeout
-    row = GatewayCall(
-        id=call.id,
-        organization_id=call.organization_id,
-        user_id=call.tenant.user_id,
-        operation_key=request.operation_key,
-        model=call.route.model_key,
-        provider=call.route.endpoint.provider,
-        purpose=request.purpose,
-        task_id=request.task_id,
-        run_id=request.run_id,
-        step_key=request.step_key,
-        prompt_version_id=request.prompt_version_id,
-        request_hash=request_hash(request),
-        max_tokens=call.max_tokens,
-        price_id=call.price.id,
-        owner=liveness.owner_id(),
-        lease_until=lease_after(first_wait),
-        trace_id=call.trace_id,
-    )
-    try:
-        with transaction.atomic():
-            row.save(force_insert=True)
-    except IntegrityError as error:
-        raise CallInProgress from error
-    call.lease_seconds(first_wait + LEASE_MARGIN.total_seconds())
-    attempt_insert(call)
-
-
-def call_hold(call: Call, hold: HoldRef) -> None:
-    """Note the hold of the row just inserted."""
-    GatewayCall.objects.filter(pk=call.id).update(hold_id=hold.id)
-
-
-def call_record(call: Call, ending: Ending) -> ChatResult:
-    """Settle the row, store the attempts, record the usage; raises CallTakenOver when the row is settled already."""
-    assert call.route
-    assert call.price
-    answer, buckets = call.answer, call.tokens
-    fields: dict[str, Any] = {
-        "cost_usd": call.cost_usd,
-        "charged_usd": call.charged_usd,
-        "shortfall_usd": call.shortfall_usd,
-        "first_token_ms": answer.first_token_ms,
-        "latency_ms": call.latency_ms,
-        "finish_reason": answer.finish_reason[:40],
-        "response_text": answer.text.replace("\x00", ""),
-        "tool_calls": list(answer.tool_calls),
-        "error_code": call.error_code,
-        **_token_fields(buckets),
+def opening(call: Call) -> Item:
+    """The item that begins ``call``: its row, its first try, and what may be held for it."""
+    call.attempts = [Attempt(number=1, provider=call.options[0].candidates[0].endpoint.provider)]
+    return _item(call, "open") | {
+        "request_hash": call.request.request_hash,
+        "revisions": _revisions(call),
+        "lease_seconds": _first_wait(call, call.options[0]) + LEASE_MARGIN,
+        "call": _call_row(call),
+        "attempt": _attempt_row(call, call.attempts[0]),
+        "options": [_option(option) for option in call.options],
     }
-    if not row_settle(call.id, ending, fields):
-        raise CallTakenOver
-    attempt_save(call, call.attempts[-1])
-    usage_record(
-        call_id=call.id,
-        model=call.route.model_key,
-        provider=call.route.endpoint.provider,
+
+
+def opened(call: Call, answer: Answer) -> None:
+    """Take what came of the opening; raises what refused it."""
+    match answer["outcome"]:
+        case "opened":
+            _begin(call, answer)
+        case "replay":
+            call.replayed = UUID(answer["call"])
+        case outcome:
+            raise _refusal(outcome)
+
+
+def settlement(call: Call, ending: Ending) -> Item:
+    """The item that ends ``call`` as ``call.outcome`` says. The same each time it is asked for, but for the time."""
+    outcome, attempt = call.outcome, call.attempts[-1]
+    charge = charge_for(
+        ending,
+        reported=outcome.reported,
+        delivered=outcome.delivered,
         price=call.price,
-        tokens=buckets,
-        cost_usd=call.cost_usd,
-        charged_usd=call.charged_usd,
-        ending=ending.value,
-        task_id=call.request.task_id,
-        run_id=call.request.run_id,
-        step_key=call.request.step_key,
-        prompt_version_id=call.request.prompt_version_id,
-        meta={"purpose": call.request.purpose, "attempts": len(call.attempts)},
+        images=outcome.images,
+        image_tier=call.request.image_tier,
     )
-    return _result(call, ending)
-
-
-def request_hash(request: ChatRequest) -> str:
-    """Return what tells two requests of one operation key apart."""
-    parts = [request.messages, request.model, request.max_tokens, request.temperature, request.response_format]
-    return hashlib.sha256(json.dumps([*parts, request.extra], sort_keys=True, default=str).encode()).hexdigest()
-
-
-def replayed_result(row: GatewayCall) -> ChatResult:
-    """Return the stored result of a settled call."""
-    with transaction.atomic():
-        attempts = row.attempts.count()
-    return ChatResult(
-        call_id=row.pk,
-        text=row.response_text,
-        finish_reason=row.finish_reason,
-        model=row.model,
-        provider=row.provider,
-        tokens=row.tokens,
-        cost_usd=row.cost_usd,
-        charged_usd=row.charged_usd,
-        ending=row.ending,
-        attempts=attempts,
-        latency_ms=row.latency_ms or 0,
-        replayed=True,
-        first_token_ms=row.first_token_ms,
-        tool_calls=tuple(row.tool_calls),
-    )
-
-
-def _of_operation(call: Call) -> Any:
-    return GatewayCall.objects.filter(
-        organization_id=call.organization_id, operation_key=call.request.operation_key, superseded_at__isnull=True
-    )
-
-
-def _token_fields(buckets: TokenBuckets) -> dict[str, int]:
-    return {
-        "input_tokens": buckets.input,
-        "cached_input_tokens": buckets.cached_input,
-        "cache_write_tokens": buckets.cache_write,
-        "output_tokens": buckets.output,
-        "reasoning_tokens": buckets.reasoning,
+    if attempt.status == AttemptStatus.RUNNING:
+        attempt.end(_last_status(ending), error=outcome.error_code)
+    call.settlement = Settlement(cost_usd=charge.cost_usd, charged_usd=Decimal(0))
+    tokens = call.charged_tokens = charge.tokens
+    counts = {
+        "cached_input_tokens": tokens.cached_input,
+        "cache_write_tokens": tokens.cache_write,
+        "reasoning_tokens": tokens.reasoning,
+    }
+    fields = {"ending": ending.value, "cost_usd": str(charge.cost_usd), **counts}
+    return _item(call, "settle") | {
+        "hold": str(call.hold_id),
+        "held": str(call.hold_usd),
+        "due": str(charge.due_usd),
+        "key": f"settle:{call.id}",
+        "call": {
+            "id": str(call.id),
+            "trace_id": call.trace_id,
+            "error_code": outcome.error_code,
+            "input_tokens": tokens.input,
+            "output_tokens": tokens.output,
+            "images": outcome.images,
+            "first_token_ms": outcome.first_token_ms,
+            "latency_ms": call.latency_ms,
+            "finish_reason": outcome.finish_reason[:40],
+            **fields,
+        },
+        "attempt": _attempt_row(call, attempt),
+        "usage": _usage_row(call)
+        | {"uncached_input_tokens": tokens.input, "visible_output_tokens": tokens.output, **fields},
+        "answer": _answer_row(call),
     }
 
 
-def _result(call: Call, ending: Ending) -> ChatResult:
-    assert call.route
-    return ChatResult(
-        call_id=call.id,
-        text=call.answer.text,
-        finish_reason=call.answer.finish_reason,
-        model=call.route.model_key,
-        provider=call.route.endpoint.provider,
-        tokens=call.tokens,
-        cost_usd=call.cost_usd,
-        charged_usd=call.charged_usd,
-        ending=ending.value,
-        attempts=len(call.attempts),
-        latency_ms=call.latency_ms,
-        first_token_ms=call.answer.first_token_ms,
-        tool_calls=call.answer.tool_calls,
+def settled(call: Call, ending: Ending, answer: Answer) -> Settlement:
+    """Take what came of the settlement; raises CallTakenOver."""
+    if answer["outcome"] == "taken_over":
+        raise CallTakenOver
+    assert call.settlement
+    if "balance" in answer:
+        call.balance_usd = Decimal(answer["balance"]) - Decimal(answer["frozen"])
+    call.settlement = Settlement(
+        cost_usd=call.settlement.cost_usd, charged_usd=Decimal(answer["charged"]), balance_usd=call.balance_usd
     )
+    return call.settlement
+
+
+def announce(call: Call, ending: Ending) -> None:
+    """Tell the rooms above of the usage, within the settlement's transaction."""
+    assert call.settlement
+    request = call.request
+    usage_announce(
+        UsageEntry(
+            id=call.id,
+            organization_id=call.organization_id,
+            call_id=call.id,
+            model=call.model_key,
+            provider=call.endpoint.provider,
+            tokens=call.charged_tokens,
+            cost_usd=call.settlement.cost_usd,
+            charged_usd=call.settlement.charged_usd,
+            ending=ending.value,
+            price_id=call.price.id,
+            created_at=datetime.now(UTC),
+            user_id=call.tenant.user_id,
+            task_id=request.task_id,
+            run_id=request.run_id,
+            step_key=request.step_key,
+            prompt_version_id=request.prompt_version_id,
+            trace_id=call.trace_id,
+        )
+    )
+
+
+def retry_next(call: Call, *, error: str, http_status: int | None, upstream_request_id: str) -> None:
+    """End the present try and begin the next: at the next candidate, or at the only one again."""
+    tried = call.attempts[-1]
+    tried.upstream_request_id = upstream_request_id
+    tried.end(AttemptStatus.FAILED, http_status=http_status, error=error)
+    if len(call.candidates) > 1:
+        call.candidates.append(call.candidates.pop(0))
+    call.attempts.append(Attempt(number=tried.number + 1, provider=call.endpoint.provider))
+
+
+def retrying(call: Call) -> Item:
+    """The item that stores how the last try ended and begins the present one."""
+    tried, present = call.attempts[-2:]
+    return leasing(call, _first_wait(call, call.chosen)) | {
+        "do": "retry",
+        "attempt": _attempt_row(call, tried),
+        "next": _attempt_row(call, present),
+    }
+
+
+def leasing(call: Call, wait: float) -> Item:
+    """The item that lets the call's lease outlast a wait of that many seconds."""
+    return _item(call, "lease") | {"lease_seconds": wait + LEASE_MARGIN, "call": {"id": str(call.id)}}
+
+
+def leased(call: Call, answer: Answer) -> None:
+    """Take what came of a renewed lease; raises CallTakenOver."""
+    if answer["outcome"] == "taken_over":
+        raise CallTakenOver
+    wait = call.endpoint.between_tokens_timeout if call.request.is_stream else call.endpoint.total_timeout
+    call.lease_seconds(wait + LEASE_MARGIN)
+
+
+def extending(call: Call, output_tokens: int) -> Item:
+    """The item that holds enough for ``output_tokens`` of output, and some more."""
+    more = round(output_tokens * EXTENSION)
+    amount = hold_amount(call.price, call.request, max_tokens=more)
+    return leasing(call, call.endpoint.between_tokens_timeout) | {
+        "do": "extend",
+        "hold": str(call.hold_id),
+        "amount": str(max(amount, call.hold_usd)),
+        "call": {"id": str(call.id), "trace_id": call.trace_id},
+    }
+
+
+def extended(call: Call, answer: Answer) -> bool:
+    """Take what came of the extension; raises CallTakenOver."""
+    if answer["outcome"] in ("resolved", "not_found"):
+        raise CallTakenOver
+    if answer["outcome"] != "extended":
+        return False
+    call.hold_usd = Decimal(answer["amount"])
+    return True
+
+
+def _item(call: Call, what: str) -> Item:
+    user_id = call.tenant.user_id
+    return {"do": what, "organization": str(call.organization_id), "user": str(user_id) if user_id else None}
+
+
+def _revisions(call: Call) -> dict[str, int] | None:
+    """What the caller decided by, as old as it is; None for our own rooms, which read it afresh for each call."""
+    if call.card is None:
+        return None
+    return {
+        "policy": call.card.policy_revision,
+        "ip_rules": call.card.ip_revision,
+        "catalogue": call.snapshot.catalogue_revision,
+        "prices": call.snapshot.price_revision,
+    }
+
+
+def _option(option: Option) -> Item:
+    return {
+        "amount": str(option.amount),
+        "hold_seconds": option.candidates[0].endpoint.total_timeout + HOLD_MARGIN,
+        "call": {
+            "model": option.model.key,
+            "provider": option.candidates[0].endpoint.provider,
+            "price_id": str(option.price.id),
+            "max_tokens": option.max_tokens,
+        },
+    }
+
+
+def _call_row(call: Call) -> Item:
+    """The columns of gateway_calls that are known before the call, but for those of the option."""
+    request, now = call.request, datetime.now(UTC).isoformat()
+    zeros = dict.fromkeys(_ZEROS, 0)
+    return zeros | {
+        "id": str(call.id),
+        "organization_id": str(call.organization_id),
+        "user_id": _text(call.tenant.user_id),
+        "created_at": now,
+        "endpoint": request.endpoint,
+        "operation_key": request.operation_key,
+        "asked_model": call.options[0].model.key,
+        "purpose": request.purpose,
+        "api_key_id": _text(call.card.api_key_id) if call.card else None,
+        "project_id": _text(call.card.project_id) if call.card else None,
+        "task_id": _text(request.task_id),
+        "run_id": _text(request.run_id),
+        "step_key": request.step_key,
+        "prompt_version_id": _text(request.prompt_version_id),
+        "client_address": call.client_address or None,
+        "is_stream": request.is_stream,
+        "status": CallStatus.DISPATCHED.value,
+        "ending": "",
+        "error_code": "",
+        "hold_id": str(call.hold_id),
+        "finish_reason": "",
+        "owner": liveness.owner_id(),
+        "trace_id": call.trace_id,
+    }
+
+
+_ZEROS = (
+    "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "images",
+    "cost_usd", "charged_usd", "shortfall_usd",
+)  # fmt: skip
+
+
+def _attempt_row(call: Call, attempt: Attempt) -> Item:
+    return {
+        "id": str(attempt.id),
+        "organization_id": str(call.organization_id),
+        "call_id": str(call.id),
+        "number": attempt.number,
+        "provider": attempt.provider,
+        "status": attempt.status.value,
+        "http_status": attempt.http_status,
+        "error": attempt.error.replace("\x00", ""),
+        "upstream_request_id": attempt.upstream_request_id[:120],
+        "started_at": attempt.started_at.isoformat(),
+        "ended_at": attempt.ended_at.isoformat() if attempt.ended_at else None,
+        "latency_ms": attempt.latency_ms,
+    }
+
+
+def _usage_row(call: Call) -> Item:
+    request = call.request
+    return {
+        "id": str(call.id),
+        "organization": str(call.organization_id),
+        "user": _text(call.tenant.user_id),
+        "task": _text(request.task_id),
+        "run": _text(request.run_id),
+        "project": _text(call.card.project_id) if call.card else None,
+        "api_key": _text(call.card.api_key_id) if call.card else None,
+        "endpoint": request.endpoint,
+        "step_key": request.step_key,
+        "prompt_version": _text(request.prompt_version_id),
+        "provider": call.endpoint.provider,
+        "model": call.model_key,
+        "price": str(call.price.id),
+        "trace": call.trace_id,
+        "meta": {"purpose": request.purpose, "attempts": len(call.attempts)},
+        "created_at": datetime.now(UTC).isoformat(),
+    }
+
+
+def _answer_row(call: Call) -> Item | None:
+    if call.answer is None or not call.request.operation_key:
+        return None
+    row = dict(call.answer)
+    if "bytes" in row:
+        row["base64"] = base64.b64encode(row.pop("bytes")).decode()
+    return row
+
+
+def _begin(call: Call, answer: Answer) -> None:
+    option = call.option = call.options[answer["option"]]
+    call.candidates = list(option.candidates)
+    call.attempts[0].provider = call.endpoint.provider
+    call.hold_usd = option.amount
+    call.balance_usd = Decimal(answer["balance"]) - Decimal(answer["frozen"])
+    call.lease_seconds(_first_wait(call, option) + LEASE_MARGIN)
+
+
+def _refusal(outcome: str) -> Exception:
+    refusals: dict[str, type[DeepSpaceError] | type[CacheStale]] = {
+        "stale": CacheStale,
+        "conflict": OperationConflict,
+        "in_progress": CallInProgress,
+        "insufficient_funds": InsufficientFunds,
+        "budget_exceeded": BudgetExceeded,
+    }
+    return refusals[outcome]()
+
+
+def _first_wait(call: Call, option: Option) -> float:
+    """Seconds until something must have come: an answer that is not streamed comes all at the end."""
+    endpoint = option.candidates[0].endpoint
+    return endpoint.connect_timeout + (
+        endpoint.first_token_timeout if call.request.is_stream else endpoint.total_timeout
+    )
+
+
+def _last_status(ending: Ending) -> AttemptStatus:
+    return AttemptStatus.FAILED if ending in (Ending.REFUSED, Ending.TIMEOUT) else AttemptStatus.ANSWERED
+
+
+def _text(value: UUID | None) -> str | None:
+    return str(value) if value is not None else None

@@ -9,6 +9,7 @@ from billing_app.services.prices import price_cost
 from gateway_app.contracts import Ending
 
 NOTHING = TokenBuckets()
+WHOLE = (Ending.COMPLETED, Ending.NO_USAGE)
 
 
 class Basis(StrEnum):
@@ -32,10 +33,11 @@ RULES: dict[Ending, Rule] = {
     Ending.NO_USAGE: Rule(Basis.REPORTED_OR_DELIVERED, is_charged=True),
     Ending.CLIENT_GONE: Rule(Basis.REPORTED_OR_DELIVERED, is_charged=True),
     Ending.UPSTREAM_CUT: Rule(Basis.REPORTED_OR_DELIVERED, is_charged=True),
+    Ending.NO_FUNDS: Rule(Basis.REPORTED_OR_DELIVERED, is_charged=True),
     Ending.TIMEOUT: Rule(Basis.REPORTED_OR_DELIVERED, is_charged=True),
     Ending.ZERO_OUTPUT: Rule(Basis.REPORTED, is_charged=False),
     Ending.REFUSED: Rule(Basis.NOTHING, is_charged=False),
-    Ending.WORKER_KILLED: Rule(Basis.NOTHING, is_charged=False),
+    Ending.WORKER_KILLED: Rule(Basis.REPORTED, is_charged=True),
 }
 
 
@@ -48,15 +50,25 @@ class Charge:
     due_usd: Decimal
 
 
-def charge_for(ending: Ending, *, reported: TokenBuckets | None, delivered: TokenBuckets, price: PriceRef) -> Charge:
+def charge_for(
+    ending: Ending,
+    *,
+    reported: TokenBuckets | None,
+    delivered: TokenBuckets,
+    price: PriceRef,
+    images: int = 0,
+    image_tier: str = "",
+) -> Charge:
     """Return the charge of a call that ended so.
 
-    ``reported`` is None when the provider reported no usage; ``delivered`` is empty when no output reached us.
+    ``reported`` is None when the provider reported no usage; ``delivered`` is empty when no output reached us;
+    ``images`` counts those that arrived.
     """
     rule = RULES[ending]
     tokens = NOTHING if rule.basis is Basis.NOTHING else reported
     if tokens is None:
         tokens = delivered if rule.basis is Basis.REPORTED_OR_DELIVERED else NOTHING
-    # Without tokens not even the price per request is due.
-    cost = price_cost(price, tokens) if tokens.total else Decimal(0)
+    # An answer that came whole costs its request; one of which nothing came costs nothing at all.
+    has_work = ending in WHOLE or (rule.basis is not Basis.NOTHING and bool(tokens.total or images))
+    cost = price_cost(price, tokens, images=images, image_tier=image_tier) if has_work else Decimal(0)
     return Charge(tokens=tokens, cost_usd=cost, due_usd=cost if rule.is_charged else Decimal(0))

@@ -10,12 +10,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from asgiref.sync import sync_to_async
+from django.db import transaction
+from django.utils.translation import gettext as _
 
-from gateway_app.contracts import ChatRequest, ChatResult, Ending
+from accounts_app.exceptions import InvalidInput
+from gateway_app.contracts import CallRequest, ChatRequest, ChatResult, Ending
 from gateway_app.exceptions import EmptyAnswer
-from gateway_app.services import pipeline, transport
+from gateway_app.services import pipeline, tokens, transport
+from gateway_app.services.call import Call
 from gateway_app.services.failures import CallError
-from gateway_app.services.pipeline import Call
+from gateway_app.services.limits import tenant_limit_rules
+from gateway_app.services.operations import chat_result, replayed_result, request_hash
+from gateway_app.services.snapshot import snapshot_load
+from gateway_app.services.transport import Chat
 
 
 def chat(request: ChatRequest) -> ChatResult:
@@ -39,44 +46,68 @@ def achat_stream(request: ChatRequest) -> "AsyncChatStream":
 class _Stream:
     """What both kinds of stream share: the call, its result, how its end becomes an error."""
 
+    _chat: Chat
+
     def __init__(self, request: ChatRequest) -> None:
-        self._call = Call(request)
+        self._request = request
         self._is_open = False
+        self._result: ChatResult | None = None
+        self._error_code = ""
 
     @property
     def result(self) -> ChatResult:
         """The settled result, after the last delta; raises RuntimeError before that."""
-        if self._call.result is None or self._is_open:
+        if self._result is None or self._is_open:
             raise RuntimeError("A stream has its result after its last delta.")
-        return self._call.result
+        return self._result
+
+    def _begin(self) -> None:
+        self._chat = _chat_of(self._request)
+        call = self._chat.call
+        pipeline.begin(call)
+        if call.replayed is not None:
+            self._result = replayed_result(call.replayed)
+        self._is_open = call.replayed is None
+
+    def _end(self, ending: Ending) -> None:
+        self._is_open = False
+        answer, call = self._chat.answer, self._chat.call
+        call.outcome = answer.outcome(self._request.messages, self._error_code)
+        call.answer = {"text": answer.text.replace("\x00", ""), "tool_calls": list(answer.tool_calls)}
+        pipeline.settle(call, ending)
+        self._result = chat_result(call, answer, ending)
 
     def _failed(self, error: Exception) -> Ending:
         """How a call ends that raised: as the provider's failure says, else as refused (our own mistake)."""
         if isinstance(error, CallError):
-            self._call.error_code = error.failure.error.code
+            self._error_code = error.failure.error.code
             return error.failure.ending
-        self._call.error_code = "internal_error"
-        return Ending.UPSTREAM_CUT if self._call.answer.has_output else Ending.REFUSED
+        self._error_code = "internal_error"
+        return Ending.UPSTREAM_CUT if self._chat.answer.has_output else Ending.REFUSED
 
     def _whole(self) -> Ending:
-        ending = self._call.answer.natural_ending()
+        ending = self._chat.answer.natural_ending()
         if ending is Ending.ZERO_OUTPUT:
-            self._call.error_code = EmptyAnswer.code
+            self._error_code = EmptyAnswer.code
         return ending
+
+    def _stored(self) -> Generator[str, None, None]:
+        assert self._result
+        if self._result.text:
+            yield self._result.text
 
 
 class ChatStream(_Stream):
     """A streamed call: ``with chat_stream(request) as stream: for text in stream: …``, then ``stream.result``.
 
-    Entering makes the hold and raises what it refuses (InsufficientFunds, ModelNotFound, ModelNotPriced, Conflict …).
-    Iterating raises ModelUnavailable, UpstreamRefused, UpstreamTimeout, UpstreamCut or EmptyAnswer, after settling.
-    Leaving early ends the provider's work at once and settles the call as client_gone.
+    Entering makes the hold and raises what it refuses (InsufficientFunds, BudgetExceeded, RateLimited, ModelNotFound,
+    ModelNotPriced, Conflict …). Iterating raises ModelUnavailable, UpstreamRefused, UpstreamTimeout, UpstreamCut or
+    EmptyAnswer, after settling. Leaving early ends the provider's work at once and settles the call as client_gone.
     """
 
     def __enter__(self) -> Self:
-        pipeline.begin(self._call)
-        self._is_open = self._call.result is None
-        self._deltas = self._run() if self._is_open else _stored(self._call)
+        self._begin()
+        self._deltas = self._run() if self._is_open else self._stored()
         return self
 
     def __iter__(self) -> Iterator[str]:
@@ -94,13 +125,13 @@ class ChatStream(_Stream):
         """Leave: nothing more is read, and what was delivered is settled. Harmless after the end."""
         self._deltas.close()
         if self._is_open:  # closed before the first delta was asked for
-            self._settle(Ending.CLIENT_GONE)
+            self._end(Ending.CLIENT_GONE)
 
     def _run(self) -> Generator[str, None, None]:
         # Whatever leaves this frame unannounced, the caller has left.
         ending = Ending.CLIENT_GONE
         try:
-            yield from transport.deltas(self._call)
+            yield from transport.deltas(self._chat)
             ending = self._whole()
         except Exception as error:
             ending = self._failed(error)
@@ -108,13 +139,9 @@ class ChatStream(_Stream):
                 raise
             raise error.failure.error from error
         finally:
-            self._settle(ending)
+            self._end(ending)
         if ending is Ending.ZERO_OUTPUT:
             raise EmptyAnswer
-
-    def _settle(self, ending: Ending) -> None:
-        self._is_open = False
-        pipeline.settle(self._call, ending)
 
 
 class AsyncChatStream(_Stream):
@@ -122,13 +149,12 @@ class AsyncChatStream(_Stream):
 
     async def __aenter__(self) -> Self:
         try:
-            await _finish(sync_to_async(pipeline.begin, thread_sensitive=False)(self._call))
+            await _finish(sync_to_async(self._begin, thread_sensitive=False)())
         except asyncio.CancelledError:
-            if self._call.hold is not None:
+            if self._is_open:
                 await self._settle(Ending.CLIENT_GONE)
             raise
-        self._is_open = self._call.result is None
-        self._deltas = self._run() if self._is_open else _astored(self._call)
+        self._deltas = self._run() if self._is_open else self._astored()
         return self
 
     def __aiter__(self) -> AsyncIterator[str]:
@@ -152,7 +178,7 @@ class AsyncChatStream(_Stream):
 
     async def _run(self) -> AsyncGenerator[str, None]:
         ending = Ending.CLIENT_GONE
-        texts = transport.adeltas(self._call)
+        texts = transport.adeltas(self._chat)
         try:
             async for text in texts:
                 yield text
@@ -172,7 +198,41 @@ class AsyncChatStream(_Stream):
 
     async def _settle(self, ending: Ending) -> None:
         self._is_open = False
-        await _finish(sync_to_async(pipeline.settle, thread_sensitive=False)(self._call, ending))
+        await _finish(sync_to_async(self._end, thread_sensitive=False)(ending))
+
+    async def _astored(self) -> AsyncGenerator[str, None]:
+        for text in self._stored():
+            yield text
+
+
+def _chat_of(request: ChatRequest) -> Chat:
+    """Return the call to make, with what to decide by read afresh. Raises InvalidInput."""
+    if not request.messages or not request.operation_key:
+        raise InvalidInput(_("A call needs messages and an operation key."))
+    if request.max_tokens is not None and request.max_tokens < 1:
+        raise InvalidInput.for_field("max_tokens", _("At least one token must be allowed."))
+    with transaction.atomic(durable=True):
+        snapshot = snapshot_load()
+        limits = tenant_limit_rules()
+    return Chat(request, Call(_call_request(request), snapshot, limits=limits))
+
+
+def _call_request(request: ChatRequest) -> CallRequest:
+    extra = {**request.extra, "response_format": request.response_format}
+    return CallRequest(
+        endpoint="chat/completions",
+        model=request.model,
+        input_bound=tokens.input_bound(request.messages, extra),
+        max_output=request.max_tokens,
+        is_stream=True,
+        operation_key=request.operation_key,
+        request_hash=request_hash(request),
+        purpose=request.purpose,
+        task_id=request.task_id,
+        run_id=request.run_id,
+        step_key=request.step_key,
+        prompt_version_id=request.prompt_version_id,
+    )
 
 
 async def _finish(work: Coroutine[Any, Any, Any]) -> None:
@@ -187,14 +247,3 @@ async def _finish(work: Coroutine[Any, Any, Any]) -> None:
     task.result()
     if cancelled is not None:
         raise cancelled
-
-
-def _stored(call: Call) -> Generator[str, None, None]:
-    assert call.result
-    if call.result.text:
-        yield call.result.text
-
-
-async def _astored(call: Call) -> AsyncGenerator[str, None]:
-    for text in _stored(call):
-        yield text

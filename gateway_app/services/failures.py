@@ -12,7 +12,6 @@ from accounts_app.exceptions import DeepSpaceError
 from gateway_app.contracts import Ending
 from gateway_app.exceptions import ModelUnavailable, UpstreamCut, UpstreamRefused, UpstreamTimeout
 from gateway_app.services.answers import UpstreamError
-from gateway_app.services.pipeline import Call
 
 # Everything that a provider, its network or its SDK may raise.
 UPSTREAM_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, UpstreamError, TimeoutError)
@@ -41,12 +40,12 @@ class CallError(Exception):
         self.failure = failure
 
 
-def failure_of(error: BaseException, call: Call) -> Failure:
-    """Return what ``error`` means for ``call`` at this point."""
+def failure_of(error: BaseException, *, has_output: bool) -> Failure:
+    """Return what ``error`` means for a call, before its first token or after it."""
     detail = f"{type(error).__name__}: {error}"
     if _is_timeout(error):
         return Failure(Ending.TIMEOUT, UpstreamTimeout(), detail)
-    if call.answer.has_output:
+    if has_output:
         return Failure(Ending.UPSTREAM_CUT, UpstreamCut(), detail)
     if isinstance(error, openai.APIStatusError):
         return _of_status(error, detail)
@@ -54,19 +53,18 @@ def failure_of(error: BaseException, call: Call) -> Failure:
     return Failure(Ending.REFUSED, ModelUnavailable(), detail, is_retryable=True)
 
 
-def retry_delay(call: Call, failure: Failure) -> float | None:
+def retry_delay(failure: Failure, *, tries: int, time_left: float) -> float | None:
     """Return the seconds to wait before the next try; None when there is to be none.
 
     Exponential with jitter (half to all of the step), never shorter than the provider asks for. A provider that asks
     for more than GATEWAY_RETRY_MAX_MS, or for more than the call has left, is not asked again.
     """
-    tries = len(call.attempts)
     if not failure.is_retryable or tries >= settings.GATEWAY_MAX_ATTEMPTS:
         return None
     longest = settings.GATEWAY_RETRY_MAX_MS / 1000
     step = min(longest, settings.GATEWAY_RETRY_BASE_MS / 1000 * 2 ** (tries - 1))
     delay = max(failure.retry_after, step * random.uniform(0.5, 1))
-    return delay if delay <= min(longest, call.time_left()) else None
+    return delay if delay <= min(longest, time_left) else None
 
 
 def _is_timeout(error: BaseException) -> bool:

@@ -1,30 +1,30 @@
-"""The pipeline that every model call passes: authenticate → policy → hold → (call) → settle → record.
+"""The pipeline that every model call passes: steps → hold → provider → settle → steps.
 
-A step is a small class with two methods; ``settings.GATEWAY_STEPS`` lists the steps in order. What is to be plugged
-in (retrieval, tools, further policies) is one more step in that list.
+A step is a small class with two coroutines; ``settings.GATEWAY_STEPS`` lists the steps in order. What is to be plugged
+in (retrieval, tools, further policies) is one more step in that list; docs/pipeline.md has a worked example. The hold
+and the settlement are no steps: nothing that is plugged in can skip them.
+
+Each function comes twice: for event loops (``a…``), and for threads, which write through Django's own connection.
 """
 
 import logging
 import time
-from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
-from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from accounts_app.services.trace import current_trace_id
-from accounts_app.tenancy.context import Tenant, bound, tenant_or_nobody
-from billing_app.contracts import HoldRef, PriceRef, TokenBuckets
-from gateway_app.contracts import ChatRequest, ChatResult, Ending
+from accounts_app.tenancy.context import bound
+from gateway_app.contracts import Ending, Settlement
 from gateway_app.exceptions import CallTakenOver
-from gateway_app.models import AttemptStatus
-from gateway_app.services.answers import Answer
-from gateway_app.services.routes import Route
+from gateway_app.services import calls, metrics
+from gateway_app.services.books import abooks_write, books_write
+from gateway_app.services.call import Call
+from gateway_app.services.house import house_run
+from gateway_app.services.recovery import operation_free
 
 logger = logging.getLogger(__name__)
 
@@ -32,88 +32,18 @@ logger = logging.getLogger(__name__)
 SETTLE_PAUSES = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0)
 
 
-@dataclass
-class Attempt:
-    """One try at the provider, as it will be stored."""
-
-    number: int
-    started_at: datetime = field(default_factory=timezone.now)
-    status: AttemptStatus = AttemptStatus.RUNNING
-    http_status: int | None = None
-    error: str = ""
-    upstream_request_id: str = ""
-    ended_at: datetime | None = None
-    began: float = field(default_factory=time.monotonic)
-
-    def end(self, status: AttemptStatus, *, http_status: int | None = None, error: str = "") -> None:
-        """Note how the try ended."""
-        self.status, self.error, self.ended_at = status, error[:300], timezone.now()
-        self.http_status = http_status or self.http_status
-
-    @property
-    def latency_ms(self) -> int | None:
-        """How long it took."""
-        return None if self.ended_at is None else round((self.ended_at - self.started_at).total_seconds() * 1000)
-
-
-@dataclass
-class Call:
-    """A call on its way through the steps; each step fills in what the next ones need."""
-
-    request: ChatRequest
-    tenant: Tenant = field(default_factory=tenant_or_nobody)
-    trace_id: str = field(default_factory=current_trace_id)
-    id: UUID = field(default_factory=uuid4)
-    route: Route | None = None
-    price: PriceRef | None = None
-    max_tokens: int = 0
-    hold: HoldRef | None = None
-    attempts: list[Attempt] = field(default_factory=list)
-    answer: Answer = field(default_factory=Answer)
-    error_code: str = ""
-    tokens: TokenBuckets = field(default_factory=TokenBuckets)
-    cost_usd: Decimal = Decimal(0)
-    charged_usd: Decimal = Decimal(0)
-    shortfall_usd: Decimal = Decimal(0)
-    latency_ms: int = 0
-    # Set by Hold when the operation was done before, by Record at the end.
-    result: ChatResult | None = None
-
-    _lease_ends: float = 0
-
-    @property
-    def organization_id(self) -> UUID:
-        """Whose call it is."""
-        assert self.tenant.organization_id
-        return self.tenant.organization_id
-
-    def lease_seconds(self, seconds: float) -> None:
-        """Note that the lease, as just written, lasts that long from now."""
-        self._lease_ends = time.monotonic() + seconds
-
-    def lease_left(self) -> float:
-        """Seconds until the lease ends."""
-        return self._lease_ends - time.monotonic()
-
-    def time_left(self) -> float:
-        """Seconds until the whole call must have ended."""
-        assert self.route
-        return self.answer.began + self.route.endpoint.total_timeout - time.monotonic()
-
-
 class Step:
     """One step. The defaults do nothing, so that a step overrides only what it needs."""
 
-    def before(self, call: Call) -> None:
-        """Prepare ``call`` (its request may be replaced by another) or refuse it by raising.
+    async def before(self, call: Call) -> None:
+        """Prepare ``call`` or refuse it by raising a DeepSpaceError; nothing is held yet.
 
-        Runs in the tenant's context, in no transaction: open one for database work, and none while waiting for a
-        network. When a step sets ``call.result``, that is the answer, and no provider is asked.
+        May wait for a network. Database work goes through ``sync_to_async`` with ``call.tenant`` bound.
         """
 
-    def after(self, call: Call, ending: Ending) -> None:
-        """Book ``call``, which ended so. Runs for all steps in one transaction, once, also when the caller has left;
-        raising undoes what the steps before did. Must not wait for a network."""
+    async def after(self, call: Call, ending: Ending) -> None:
+        """Take note of how ``call`` ended, after its settlement, once; also when it was refused by a later step or by
+        the hold (REFUSED, ``call.settlement`` None). What is raised here is logged and changes nothing."""
 
 
 @lru_cache(maxsize=8)
@@ -126,58 +56,147 @@ def steps() -> tuple[Step, ...]:
     return _steps(tuple(settings.GATEWAY_STEPS))
 
 
-def begin(call: Call) -> None:
-    """Run every step's ``before``; afterwards the hold is committed and no connection is kept.
+async def abegin(call: Call) -> None:
+    """Run every step's ``before`` and hold the call's most; afterwards it may be dispatched.
 
-    Raises what a step raises; a hold that was made by then is given back.
+    When the operation was done before, ``call.replayed`` is its call and nothing may be dispatched. Raises what a step
+    raises, InsufficientFunds, BudgetExceeded, CallInProgress, OperationConflict, NotReplayable, CacheStale (read card
+    and catalogue again, make a new Call), django.db.OperationalError when PostgreSQL is away.
     """
     try:
-        with bound(call.tenant):
-            for step in steps():
-                step.before(call)
-                if call.result is not None:
-                    break
-    except Exception:
-        if call.hold is not None:
-            call.attempts[-1].end(AttemptStatus.FAILED, error="A later step refused the call.")
-            settle(call, Ending.REFUSED)
+        await _before(call)
+        with _timed(call, "hold"):
+            calls.opened(call, await abooks_write(calls.opening(call)))
+    except BaseException:
+        await afinish(call, Ending.REFUSED)
+        raise
+
+
+def begin(call: Call) -> None:
+    """The same for a thread with the call's tenant bound; no connection is kept afterwards.
+
+    An operation whose earlier call's process is gone is freed first.
+    """
+    try:
+        house_run(_before(call))
+        with _timed(call, "hold"), bound(call.tenant):
+            answer = _write(call)
+            if answer["outcome"] == "in_progress" and operation_free(answer["call"]):
+                answer = _write(call)
+            calls.opened(call, answer)
+    except BaseException:
+        house_run(afinish(call, Ending.REFUSED))
         raise
     finally:
         connection_release()
 
 
-def settle(call: Call, ending: Ending) -> ChatResult:
-    """Run every step's ``after`` in one transaction and return the result; all of it happens, or nothing.
+async def asettle(call: Call, ending: Ending) -> Settlement:
+    """Book how ``call`` ended (``call.outcome`` says what came of it), once. Run it shielded from cancellation.
+
+    Raises CallTakenOver when somebody else has settled it, django.db.OperationalError when PostgreSQL is away: then it
+    can be tried again as often as one likes.
+    """
+    with _timed(call, "settle"):
+        return calls.settled(call, ending, await abooks_write(calls.settlement(call, ending)))
+
+
+def settle(call: Call, ending: Ending) -> Settlement:
+    """The same for threads, with the ``after`` steps behind it.
 
     A database that was restarted meanwhile is asked again for a few seconds: the answer has been given, and its
-    money is held. Raises CallTakenOver when the call was settled by somebody else, OperationalError at last.
+    money is held. Raises CallTakenOver, OperationalError at last.
     """
+    item = calls.settlement(call, ending)
     for pause in (*SETTLE_PAUSES, None):
         try:
-            return _settle(call, ending)
+            with _timed(call, "settle"), bound(call.tenant), transaction.atomic(durable=True):
+                settlement = calls.settled(call, ending, books_write(item))
+                calls.announce(call, ending)
+            break
         except (OperationalError, InterfaceError):
             logger.warning("call.settle_failed", extra={"call_id": str(call.id)}, exc_info=True)
             if pause is None:
                 raise
             time.sleep(pause)
-    raise AssertionError("unreachable")
+        except CallTakenOver:
+            logger.warning("call.taken_over", extra={"call_id": str(call.id), "ending": ending.value})
+            raise
+        finally:
+            connection_release()
+    house_run(afinish(call, ending))
+    return settlement
 
 
-def _settle(call: Call, ending: Ending) -> ChatResult:
+async def afinish(call: Call, ending: Ending) -> None:
+    """Run the ``after`` of every step whose ``before`` ran; never raises."""
+    for step in call.steps_done:
+        try:
+            await step.after(call, ending)
+        except Exception:
+            logger.exception("step.after_failed", extra={"step": type(step).__name__, "call_id": str(call.id)})
+    call.steps_done.clear()
+
+
+async def aretry(call: Call, *, error: str, http_status: int | None = None, upstream_request_id: str = "") -> None:
+    """Note that the try at ``call.candidate`` failed, and go on to the next one (if it is the only one: the same)."""
+    calls.retry_next(call, error=error, http_status=http_status, upstream_request_id=upstream_request_id)
+    calls.leased(call, await abooks_write(calls.retrying(call)))
+
+
+def retry(call: Call, *, error: str, http_status: int | None = None, upstream_request_id: str = "") -> None:
+    """The same for threads."""
+    calls.retry_next(call, error=error, http_status=http_status, upstream_request_id=upstream_request_id)
     try:
         with bound(call.tenant), transaction.atomic(durable=True):
-            for step in steps():
-                step.after(call, ending)
-    except CallTakenOver:
-        logger.warning("call.taken_over", extra={"call_id": str(call.id), "ending": ending.value})
-        raise
+            calls.leased(call, books_write(calls.retrying(call)))
     finally:
         connection_release()
-    assert call.result is not None
-    return call.result
+
+
+async def aextend(call: Call, output_tokens: int) -> bool:
+    """Hold enough for ``output_tokens`` of output, and some more; False when wallet or budget cannot pay for it."""
+    return calls.extended(call, await abooks_write(calls.extending(call, output_tokens)))
+
+
+async def alease(call: Call, seconds: float) -> None:
+    """Let the call's lease outlast a wait of that many seconds."""
+    calls.leased(call, await abooks_write(calls.leasing(call, seconds)))
+
+
+def lease(call: Call, seconds: float) -> None:
+    """The same for threads."""
+    try:
+        with bound(call.tenant), transaction.atomic(durable=True):
+            calls.leased(call, books_write(calls.leasing(call, seconds)))
+    finally:
+        connection_release()
 
 
 def connection_release() -> None:
     """Give this thread's connection back to the pool: a call may wait for minutes and needs none meanwhile."""
     if not connection.in_atomic_block:
         connection.close()
+
+
+async def _before(call: Call) -> None:
+    for step in steps():
+        call.steps_done.append(step)
+        with _timed(call, type(step).__name__):
+            await step.before(call)
+
+
+def _write(call: Call) -> dict[str, object]:
+    with transaction.atomic(durable=True):
+        return books_write(calls.opening(call))
+
+
+@contextmanager
+def _timed(call: Call, name: str) -> Iterator[None]:
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds = time.perf_counter() - began
+        call.timings[name] = call.timings.get(name, 0) + seconds
+        metrics.step_timed(name, seconds)

@@ -1,54 +1,107 @@
-"""Calls whose process was killed: told from living ones, settled once, not charged."""
+"""Calls whose process was killed: told from living ones, kept as unknown, resolved once.
 
-from contextlib import suppress
-from datetime import timedelta
+What the provider did for such a call is not known here. So its money stays held until the provider's report says what
+it was worth, or until GATEWAY_UNKNOWN_SECONDS are over; it is never given back in silence (docs/charging.md).
+"""
+
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts_app.tenancy.context import Tenant, bound
+from accounts_app.services.audit import audit_record
+from accounts_app.tenancy.context import Tenant, bound, operator_atomic
 from billing_app.contracts import PriceRef, TokenBuckets
 from billing_app.exceptions import HoldResolved
-from billing_app.services.holds import hold_release
+from billing_app.services.holds import hold_extend
+from billing_app.services.prices import price_get
+from billing_app.services.provider_reports import report_for_call
 from billing_app.services.usage import usage_record
 from gateway_app.contracts import Ending
 from gateway_app.models import AttemptStatus, CallStatus, GatewayAttempt, GatewayCall
 from gateway_app.services import liveness
+from gateway_app.services.books import books_write
+from gateway_app.services.calls import HOLD_MARGIN
+from gateway_app.services.charging import charge_for
 
 # Calls that one sweep looks at.
 SWEEP = 1000
 # How long past its lease a call of a living process is still taken to run.
 GRACE = timedelta(minutes=2)
+_LEAST = Decimal("0.0000000001")
+
+
+def operation_free(call_id: str) -> bool:
+    """Give up the call that has an operation's key, if its process is gone; return whether the key is free."""
+    with transaction.atomic(durable=True):
+        row = GatewayCall.objects.filter(pk=call_id).first()
+    return row is not None and is_abandoned(row) and call_abandon(row)
 
 
 def call_abandon(row: GatewayCall) -> bool:
-    """Settle a call whose process is gone: nothing is charged, its hold goes back. False when it was settled already.
+    """Note that the process of a dispatched call is gone; False when it was settled or given up already.
 
     Works in a tenant's and in an operator's context.
     """
-    owner = Tenant(organization_id=row.organization_id, user_id=row.user_id)
-    with bound(owner), transaction.atomic():
-        if row.hold_id is not None:
-            # Resolved already: it expired, or the call was settled in this moment; the row tells.
-            with suppress(HoldResolved):
-                hold_release(hold_id=row.hold_id, key=f"abandon:{row.id}", reason=Ending.WORKER_KILLED.value)
-        return call_bury(row)
+    with _as_owner(row), transaction.atomic():
+        now = timezone.now()
+        mine = GatewayCall.objects.filter(pk=row.pk, status=CallStatus.DISPATCHED)
+        if not mine.update(status=CallStatus.UNKNOWN, unknown_at=now):
+            return False
+        running = GatewayAttempt.objects.filter(call_id=row.pk, status=AttemptStatus.RUNNING)
+        running.update(status=AttemptStatus.ABANDONED, ended_at=now)
+        _keep_hold(row)
+    row.unknown_at = now
+    if not settings.GATEWAY_UNKNOWN_SECONDS:
+        call_resolve(row)
+    return True
+
+
+def call_resolve(row: GatewayCall) -> bool:
+    """Settle an unknown call by the provider's report, or, once its time is over, without; False: not yet, or done.
+
+    Works in a tenant's and in an operator's context.
+    """
+    report = _report(row)
+    with _as_owner(row), transaction.atomic():
+        if report is None and timezone.now() < _deadline(row):
+            return False
+        answer = books_write(_settlement(row, report))
+        if answer["outcome"] != "settled":
+            return False
+        audit_record(
+            action="call.resolve",
+            target_type="gateway_call",
+            target_id=row.pk,
+            data={"reported": report is not None, "charged_usd": answer["charged"]},
+        )
+    return True
 
 
 def calls_sweep() -> int:
-    """Settle every call that was given up by a killed process, and return how many. Needs an operator context."""
+    """Give up every call of a killed process, resolve what can be; return how many were. Needs an operator context."""
     with transaction.atomic():
         dispatched = GatewayCall.objects.filter(status=CallStatus.DISPATCHED, lease_until__lt=timezone.now())
         late = list(dispatched.order_by("lease_until")[:SWEEP])
-    return sum(call_abandon(row) for row in late if is_abandoned(row))
+    given_up = sum(call_abandon(row) for row in late if is_abandoned(row))
+    return given_up + calls_resolve()
+
+
+def calls_resolve() -> int:
+    """Resolve the unknown calls that can be; return how many were. Needs an operator context."""
+    with transaction.atomic():
+        unknown = list(GatewayCall.objects.filter(status=CallStatus.UNKNOWN).order_by("unknown_at")[:SWEEP])
+    return sum(call_resolve(row) for row in unknown)
 
 
 def call_bury(row: GatewayCall) -> bool:
-    """Settle the row of a call whose process is gone and whose hold is resolved. In a transaction, as its tenant."""
-    if not row_settle(row.pk, Ending.WORKER_KILLED, {"error_code": Ending.WORKER_KILLED.value}):
+    """Settle the row of a call whose hold has run out. In the expiry's transaction, as its tenant."""
+    fields = {"error_code": Ending.WORKER_KILLED.value, "ending": Ending.WORKER_KILLED.value}
+    open_row = GatewayCall.objects.filter(pk=row.pk).exclude(status=CallStatus.SETTLED)
+    if not open_row.update(status=CallStatus.SETTLED, settled_at=timezone.now(), **fields):
         return False
     running = GatewayAttempt.objects.filter(call_id=row.pk, status=AttemptStatus.RUNNING)
     running.update(status=AttemptStatus.ABANDONED, ended_at=timezone.now())
@@ -73,6 +126,8 @@ def call_bury(row: GatewayCall) -> bool:
 
 def is_abandoned(row: GatewayCall) -> bool:
     """Whether nobody is working on a dispatched call any more."""
+    if row.status != CallStatus.DISPATCHED:
+        return False
     if liveness.is_surely_gone(row.owner):
         return True
     late = timezone.now() - row.lease_until
@@ -80,8 +135,81 @@ def is_abandoned(row: GatewayCall) -> bool:
     return late > (GRACE if liveness.is_surely_alive(row.owner) else timedelta(0))
 
 
-def row_settle(call_id: UUID, ending: Ending, fields: dict[str, Any]) -> bool:
-    """Let one settlement through; the others find the row settled."""
-    now = timezone.now()
-    row = GatewayCall.objects.filter(pk=call_id, status=CallStatus.DISPATCHED)
-    return bool(row.update(status=CallStatus.SETTLED, ending=ending.value, settled_at=now, **fields))
+def _as_owner(row: GatewayCall) -> Any:
+    return bound(Tenant(organization_id=row.organization_id, user_id=row.user_id))
+
+
+def _report(row: GatewayCall) -> TokenBuckets | None:
+    # Reports are the operators': they are about all tenants.
+    with operator_atomic("call_resolve"):
+        request_ids = row.attempts.exclude(upstream_request_id="").values_list("upstream_request_id", flat=True)
+        return report_for_call(row.pk, list(request_ids))
+
+
+def _deadline(row: GatewayCall) -> datetime:
+    assert row.unknown_at
+    return row.unknown_at + timedelta(seconds=settings.GATEWAY_UNKNOWN_SECONDS)
+
+
+def _keep_hold(row: GatewayCall) -> None:
+    """Let the hold outlive the time in which the call can be resolved."""
+    if row.hold_id is None:
+        return
+    wait = timedelta(seconds=settings.GATEWAY_UNKNOWN_SECONDS + HOLD_MARGIN)
+    try:
+        hold_extend(hold_id=row.hold_id, amount=_LEAST, expires_in=wait)
+    except HoldResolved:
+        return  # it ran out in this moment, and settled the call
+
+
+def _settlement(row: GatewayCall, report: TokenBuckets | None) -> dict[str, Any]:
+    charge = charge_for(
+        Ending.WORKER_KILLED, reported=report, delivered=TokenBuckets(), price=price_get(price_id=row.price_id)
+    )
+    tokens = charge.tokens
+    counts = {
+        "ending": Ending.WORKER_KILLED.value,
+        "cost_usd": str(charge.cost_usd),
+        "cached_input_tokens": tokens.cached_input,
+        "cache_write_tokens": tokens.cache_write,
+        "reasoning_tokens": tokens.reasoning,
+    }
+    return {
+        "do": "settle",
+        "organization": str(row.organization_id),
+        "user": str(row.user_id) if row.user_id else None,
+        "hold": str(row.hold_id),
+        # More than is held is asked for; the function looks the hold up.
+        "held": "0",
+        "due": str(charge.due_usd),
+        "key": f"resolve:{row.pk}",
+        "call": counts
+        | {
+            "id": str(row.pk),
+            "trace_id": row.trace_id,
+            "error_code": Ending.WORKER_KILLED.value,
+            "input_tokens": tokens.input,
+            "output_tokens": tokens.output,
+            "images": 0,
+            "finish_reason": "",
+        },
+        "attempt": {},
+        "usage": _usage(row) | counts | {"uncached_input_tokens": tokens.input, "visible_output_tokens": tokens.output},
+        "answer": None,
+    }
+
+
+def _usage(row: GatewayCall) -> dict[str, Any]:
+    names = {
+        "organization": "organization_id",
+        "user": "user_id",
+        "project": "project_id",
+        "api_key": "api_key_id",
+        "task": "task_id",
+        "run": "run_id",
+        "prompt_version": "prompt_version_id",
+        "price": "price_id",
+    }
+    ids = {name: str(value) if (value := getattr(row, column)) else None for name, column in names.items()}
+    texts = {name: getattr(row, name) for name in ("endpoint", "step_key", "provider", "model")}
+    return ids | texts | {"id": str(row.pk), "trace": row.trace_id, "meta": {"purpose": row.purpose}}

@@ -1,139 +1,153 @@
 """The road to the provider: one call, its tries, its deltas; once for threads, once for event loops.
 
-Both yield text and leave what they saw in ``call.answer`` and ``call.attempts``. They raise CallError, and close the
-provider's connection at once when the caller leaves (GeneratorExit, CancelledError).
+Both yield text and leave what they saw in ``chat.answer`` and ``chat.call.attempts``. They raise CallError, and close
+the provider's connection at once when the caller leaves (GeneratorExit, CancelledError).
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
+from dataclasses import dataclass, field
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.db import DatabaseError
 
+from gateway_app.contracts import ChatRequest
 from gateway_app.models import AttemptStatus
-from gateway_app.services import attempts, leases
-from gateway_app.services.answers import SseReader, UpstreamError
+from gateway_app.services import breakers
+from gateway_app.services.answers import Answer, SseReader, UpstreamError
+from gateway_app.services.call import Call
 from gateway_app.services.clients import async_client, sync_client
 from gateway_app.services.failures import UPSTREAM_ERRORS, CallError, failure_of, retry_delay
-from gateway_app.services.pipeline import Call, connection_release
+from gateway_app.services.pipeline import lease, retry
 from gateway_app.services.watchdog import watchdog
 
 # After [DONE] only the end of the body can come; reading it keeps the connection usable.
 _AFTER_DONE = 1.0
 _LEFT = "The caller left."
 
+logger = logging.getLogger(__name__)
 
-def deltas(call: Call) -> Generator[str, None, None]:
+
+@dataclass
+class Chat:
+    """One chat call: what was asked, the books' side of it, and the answer as it grows."""
+
+    request: ChatRequest
+    call: Call
+    answer: Answer = field(default_factory=Answer)
+
+
+def deltas(chat: Chat) -> Generator[str, None, None]:
     """Yield the answer's text as it comes, asking again while nothing has come."""
     while True:
         try:
-            with closing(_try(call)) as texts:
+            with closing(_try(chat)) as texts:
                 yield from texts
             delay = None
         except UPSTREAM_ERRORS as error:
-            delay = _after(error, call)
+            delay = _after(error, chat)
         if delay is None:
             return
         time.sleep(delay)
-        _next_try(call)
+        _next_try(chat)
 
 
-async def adeltas(call: Call) -> AsyncGenerator[str, None]:
+async def adeltas(chat: Chat) -> AsyncGenerator[str, None]:
     """The same for event loops."""
     while True:
         try:
-            async with aclosing(_atry(call)) as texts:
+            async with aclosing(_atry(chat)) as texts:
                 async for text in texts:
                     yield text
             delay = None
         except UPSTREAM_ERRORS as error:
-            delay = _after(error, call)
+            delay = _after(error, chat)
         if delay is None:
             return
         await asyncio.sleep(delay)
-        await sync_to_async(_next_try, thread_sensitive=False)(call)
+        await sync_to_async(_next_try, thread_sensitive=False)(chat)
 
 
-def payload(call: Call) -> dict[str, Any]:
+def payload(chat: Chat) -> dict[str, Any]:
     """Return the arguments of the SDK's ``create``. What it does not know goes as it is into the body."""
-    assert call.route
-    request, route = call.request, call.route
+    request, call, model = chat.request, chat.call, chat.call.chosen.model
     body: dict[str, Any] = {
-        "model": route.upstream_name,
+        "model": call.candidate.upstream_name,
         "messages": list(request.messages),
         "stream": True,
         "stream_options": {"include_usage": True},
-        "max_completion_tokens" if route.is_reasoning else "max_tokens": call.max_tokens,
+        "max_completion_tokens" if model.is_reasoning else "max_tokens": call.max_tokens,
         "extra_body": request.extra or None,
         "extra_headers": {"x-client-request-id": str(call.id)},
     }
-    if request.temperature is not None and not route.is_reasoning:
+    if request.temperature is not None and not model.is_reasoning:
         body["temperature"] = request.temperature
     if request.response_format is not None:
         body["response_format"] = request.response_format
     return body
 
 
-def _try(call: Call) -> Generator[str, None, None]:
-    assert call.route
-    attempt, reader = call.attempts[-1], SseReader()
-    create = sync_client(call.route.endpoint).chat.completions.with_streaming_response.create
+def _try(chat: Chat) -> Generator[str, None, None]:
+    call, reader = chat.call, SseReader()
+    attempt = call.attempts[-1]
+    create = sync_client(call.endpoint).chat.completions.with_streaming_response.create
     try:
-        with create(**payload(call)) as response:
+        with create(**payload(chat)) as response:
             _note_head(call, response)
             connection = response.http_response.extensions["network_stream"].get_extra_info("socket")
             with watchdog.watch(connection) as watch:
-                watch.expect(_patience(call, reader))
+                watch.expect(_patience(chat, reader))
                 try:
                     for data in response.iter_bytes():
                         watch.pause()
                         for event in reader.feed(data):
-                            if text := call.answer.add(event):
+                            if text := chat.answer.add(event):
                                 yield text
-                        if leases.lease_is_short(call):
-                            leases.lease_keep(call)
-                        watch.expect(_patience(call, reader))
+                        if _lease_is_short(call):
+                            _lease_keep(call)
+                        watch.expect(_patience(chat, reader))
                 except UPSTREAM_ERRORS as error:
                     raise (TimeoutError("No token came in time.") if watch.is_late else error) from error
-        _note_end(call)
+        _note_end(chat)
     except GeneratorExit:
-        attempt.end(_left_status(call), error=_LEFT)
+        attempt.end(_left_status(chat), error=_LEFT)
         raise
 
 
-async def _atry(call: Call) -> AsyncGenerator[str, None]:
-    assert call.route
-    attempt, reader = call.attempts[-1], SseReader()
-    create = async_client(call.route.endpoint).chat.completions.with_streaming_response.create
+async def _atry(chat: Chat) -> AsyncGenerator[str, None]:
+    call, reader = chat.call, SseReader()
+    attempt = call.attempts[-1]
+    create = async_client(call.endpoint).chat.completions.with_streaming_response.create
     try:
-        async with create(**payload(call)) as response:
+        async with create(**payload(chat)) as response:
             _note_head(call, response)
             chunks = response.iter_bytes()
             while True:
-                async with asyncio.timeout(_patience(call, reader)):
+                async with asyncio.timeout(_patience(chat, reader)):
                     data = await anext(chunks, None)
                 if data is None:
                     break
                 for event in reader.feed(data):
-                    if text := call.answer.add(event):
+                    if text := chat.answer.add(event):
                         yield text
-                if leases.lease_is_short(call):
-                    await sync_to_async(leases.lease_keep, thread_sensitive=False)(call)
-        _note_end(call)
+                if _lease_is_short(call):
+                    await sync_to_async(_lease_keep, thread_sensitive=False)(call)
+        _note_end(chat)
     except (GeneratorExit, asyncio.CancelledError):
-        attempt.end(_left_status(call), error=_LEFT)
+        attempt.end(_left_status(chat), error=_LEFT)
         raise
 
 
-def _patience(call: Call, reader: SseReader) -> float:
+def _patience(chat: Chat, reader: SseReader) -> float:
     """Seconds to wait for what comes next."""
-    assert call.route
-    endpoint = call.route.endpoint
+    call, endpoint = chat.call, chat.call.endpoint
     if reader.is_done:
         return _AFTER_DONE
-    if call.answer.has_output:
+    if chat.answer.has_output:
         return max(0, min(endpoint.between_tokens_timeout, call.time_left()))
     waited = time.monotonic() - call.attempts[-1].began
     return max(0, min(endpoint.first_token_timeout - waited, call.time_left()))
@@ -145,32 +159,49 @@ def _note_head(call: Call, response: Any) -> None:
     attempt.upstream_request_id = response.headers.get("x-request-id", "")
 
 
-def _note_end(call: Call) -> None:
-    if not call.answer.finish_reason:
+def _note_end(chat: Chat) -> None:
+    if not chat.answer.finish_reason:
         raise UpstreamError("The answer ended without a finish reason.")
-    call.attempts[-1].end(AttemptStatus.ANSWERED)
+    chat.call.attempts[-1].end(AttemptStatus.ANSWERED)
+    breakers.success(chat.call.endpoint.provider)
 
 
-def _left_status(call: Call) -> AttemptStatus:
-    return AttemptStatus.ANSWERED if call.answer.has_output else AttemptStatus.FAILED
+def _left_status(chat: Chat) -> AttemptStatus:
+    return AttemptStatus.ANSWERED if chat.answer.has_output else AttemptStatus.FAILED
 
 
-def _after(error: BaseException, call: Call) -> float | None:
+def _after(error: BaseException, chat: Chat) -> float | None:
     """Return the seconds until the next try, None when the answer is whole all the same; raises CallError."""
-    attempt = call.attempts[-1]
-    if call.answer.finish_reason:
+    attempt = chat.call.attempts[-1]
+    if chat.answer.finish_reason:
         attempt.end(AttemptStatus.ANSWERED, error=str(error))
         return None
-    failure = failure_of(error, call)
+    failure = failure_of(error, has_output=chat.answer.has_output)
     attempt.end(AttemptStatus.FAILED, http_status=failure.http_status, error=failure.detail)
-    delay = retry_delay(call, failure)
+    if breakers.counts_as_failure(failure.http_status, told_when=failure.retry_after > 0):
+        breakers.failure(chat.call.endpoint.provider)
+    delay = retry_delay(failure, tries=len(chat.call.attempts), time_left=chat.call.time_left())
     if delay is None:
         raise CallError(failure) from error
     return delay
 
 
-def _next_try(call: Call) -> None:
+def _next_try(chat: Chat) -> None:
+    tried = chat.call.attempts[-1]
+    retry(chat.call, error=tried.error, http_status=tried.http_status, upstream_request_id=tried.upstream_request_id)
+
+
+def _lease_is_short(call: Call) -> bool:
+    """Whether the lease would not outlast a wait for the next token. Asks no database."""
+    return call.lease_left() < call.endpoint.between_tokens_timeout + 5
+
+
+def _lease_keep(call: Call) -> None:
+    """Renew the lease for the next waits. A database that is away does not end the call."""
+    wait = call.endpoint.between_tokens_timeout
     try:
-        attempts.attempt_retry(call)
-    finally:
-        connection_release()
+        lease(call, wait)
+    except DatabaseError:
+        # The text goes on; at worst the call is given up for dead.
+        logger.warning("call.lease_not_renewed", extra={"call_id": str(call.id)}, exc_info=True)
+        call.lease_seconds(wait + 10)

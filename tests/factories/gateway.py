@@ -1,5 +1,6 @@
 """Rows and requests for tests that call a model."""
 
+import json
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -8,6 +9,7 @@ from django.utils import timezone
 
 from accounts_app.tenancy.context import operator_atomic
 from billing_app.services.prices import price_set
+from billing_app.services.provider_reports import report_import
 from gateway_app.contracts import ChatRequest
 from gateway_app.models import ModelEntry, ModelRoute, Provider
 from gateway_app.services.routes import Candidate, Endpoint
@@ -81,6 +83,17 @@ def chat_request(text: str = "I want an article about green tea", **fields: Any)
 def cost(input_tokens: int, output_tokens: int) -> Decimal:
     """Return what so many tokens of a scripted model cost."""
     return (input_tokens * INPUT_USD + output_tokens * OUTPUT_USD) / 1_000_000
+
+
+def provider_report(provider: str, calls: dict[str, tuple[int, int]]) -> None:
+    """Import a provider's report: input and output tokens by our call's id."""
+    day = timezone.now().date().isoformat()
+    rows = [
+        {"call_id": call_id, "day": day, "model": "scripted", "input_tokens": read, "output_tokens": written}
+        for call_id, (read, written) in calls.items()
+    ]
+    with operator_atomic("test"):
+        report_import(provider=provider, name="report.json", text=json.dumps(rows))
 
 
 def candidate(provider: str, *, priority: int = 100, weight: int = 1, max_concurrency: int = 0) -> Candidate:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
@@ -30,6 +31,8 @@ class Outcome:
 
 
 Road = Callable[..., Outcome]
+# Within it the database refuses every usage record.
+BooksClosed = Callable[[], AbstractContextManager[None]]
 
 
 def by_thread(request: ChatRequest, *, leave_after: int | None = None) -> Outcome:

@@ -6,48 +6,46 @@ from django.db import connection
 
 from accounts_app.exceptions import Conflict
 from gateway_app.contracts import Ending
-from gateway_app.services.pipeline import Call, Step
+from gateway_app.services.call import Call
+from gateway_app.services.pipeline import Step
 from tests.support.gateway_worker import die
 
 
 class DieBefore(Step):
     """Kills its process on the way in."""
 
-    def before(self, call: Call) -> None:
+    async def before(self, call: Call) -> None:
         die()
 
 
 class DieAfter(Step):
-    """Kills its process while the call is being booked."""
+    """Kills its process when the call has been booked."""
 
-    def after(self, call: Call, ending: Ending) -> None:
+    async def after(self, call: Call, ending: Ending) -> None:
         die()
 
 
 class Refuse(Step):
-    """Refuses every call, after the hold has been made when it stands behind Hold."""
+    """Refuses every call."""
 
-    def before(self, call: Call) -> None:
+    async def before(self, call: Call) -> None:
         raise Conflict("Not today.")
 
 
-class FailOnce(Step):
-    """Fails the first time that a call is booked."""
+class FailAfter(Step):
+    """Fails when the call has been booked."""
 
-    failures: ClassVar[list[Ending]] = []
-
-    def after(self, call: Call, ending: Ending) -> None:
-        self.failures.append(ending)
-        raise Conflict("The books are closed.")
+    async def after(self, call: Call, ending: Ending) -> None:
+        raise Conflict("Too late.")
 
 
 class Watch(Step):
-    """Notes whether a transaction was open when a step was asked."""
+    """Notes what it is asked, and whether a transaction was open meanwhile."""
 
-    seen: ClassVar[list[bool]] = []
+    seen: ClassVar[list[tuple[str, bool]]] = []
 
-    def before(self, call: Call) -> None:
-        self.seen.append(connection.in_atomic_block)
+    async def before(self, call: Call) -> None:
+        self.seen.append(("before", connection.in_atomic_block))
 
-    def after(self, call: Call, ending: Ending) -> None:
-        self.seen.append(connection.in_atomic_block)
+    async def after(self, call: Call, ending: Ending) -> None:
+        self.seen.append((ending.value, connection.in_atomic_block))

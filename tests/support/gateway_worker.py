@@ -9,7 +9,7 @@ from uuid import UUID
 
 import django
 
-POINTS = ("before_hold", "after_hold", "mid_stream", "before_settle", "in_settle", "none")
+POINTS = ("before_hold", "after_hold", "mid_stream", "last_token", "after_settle", "none")
 
 
 def die() -> None:
@@ -26,14 +26,17 @@ def main(organization_id: str, operation_key: str, point: str) -> None:
     from gateway_app.services.chat import chat_stream
     from tests.factories.gateway import chat_request
 
-    place = {"before_hold": 2, "after_hold": 3, "before_settle": 3, "in_settle": 4}.get(point)
-    if place is not None:
-        steps = list(settings.GATEWAY_STEPS)
-        kind = "DieAfter" if point.endswith("settle") else "DieBefore"
-        settings.GATEWAY_STEPS = [*steps[:place], f"tests.support.gateway_steps.{kind}", *steps[place:]]
-    with tenant_context(UUID(organization_id)), chat_stream(chat_request(operation_key=operation_key)) as stream:
+    steps = {"before_hold": "DieBefore", "after_settle": "DieAfter"}
+    if point in steps:
+        settings.GATEWAY_STEPS = [*settings.GATEWAY_STEPS, f"tests.support.gateway_steps.{steps[point]}"]
+    # Of five tokens the last one is followed by finish reason and usage, and then by the settlement.
+    deaths = {"mid_stream": 2, "last_token": 4}
+    request = chat_request(operation_key=operation_key, max_tokens=5)
+    with tenant_context(UUID(organization_id)), chat_stream(request) as stream:
+        if point == "after_hold":
+            die()
         for number, _text in enumerate(stream):
-            if point == "mid_stream" and number == 3:
+            if number == deaths.get(point):
                 die()
     print(stream.result.text)  # noqa: T201
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from pytest_django import Settings
 
 from accounts_app.exceptions import Conflict, InvalidInput, PermissionRefused, TenantRequired
@@ -24,8 +24,8 @@ from gateway_app.services.chat import chat, chat_stream
 from gateway_app.services.tokens import input_bound
 from tests.factories.billing import organization_with
 from tests.factories.gateway import chat_request, cost, scripted_model
-from tests.support.gateway import Road, assert_settled, books, by_loop, by_thread
-from tests.support.gateway_steps import FailOnce, Watch
+from tests.support.gateway import BooksClosed, Road, assert_settled, books, by_loop, by_thread
+from tests.support.gateway_steps import Watch
 from tests.support.services import APP, database_url
 from tests.support.upstream import Behaviour, ScriptedUpstream
 
@@ -93,7 +93,7 @@ def test_no_transaction_and_no_connection_while_the_model_writes(
         assert connection.connection is None
         list(stream)
     assert connection.connection is None
-    assert Watch.seen == [False, True]
+    assert Watch.seen == [("before", False), ("completed", False)]
 
 
 def test_an_open_transaction_is_refused_before_anything_happens(payer: UUID, upstream: ScriptedUpstream) -> None:
@@ -103,26 +103,32 @@ def test_an_open_transaction_is_refused_before_anything_happens(payer: UUID, ups
 
 
 def test_the_money_stays_held_until_the_books_can_be_written(
-    payer: UUID, upstream: ScriptedUpstream, settings: Settings
+    payer: UUID, upstream: ScriptedUpstream, books_closed: BooksClosed
 ) -> None:
-    FailOnce.failures.clear()
-    settings.GATEWAY_STEPS = [*settings.GATEWAY_STEPS, "tests.support.gateway_steps.FailOnce"]
-    with pytest.raises(Conflict, match="books are closed"):
+    with books_closed(), pytest.raises(DatabaseError, match="books are closed"):
         chat(chat_request())
     now = books(payer)
     # Capture, call row and usage record went back together.
     assert ([hold.status for hold in now.holds], now.call.status, now.usage) == (["open"], "dispatched", [])
-    assert FailOnce.failures == ["completed"]
 
 
-def test_a_step_that_refuses_after_the_hold_gives_it_back(
-    payer: UUID, upstream: ScriptedUpstream, settings: Settings
-) -> None:
-    settings.GATEWAY_STEPS = [*settings.GATEWAY_STEPS, "tests.support.gateway_steps.Refuse"]
+def test_a_step_that_refuses_leaves_nothing(payer: UUID, upstream: ScriptedUpstream, settings: Settings) -> None:
+    Watch.seen.clear()
+    steps = ["tests.support.gateway_steps.Watch", "tests.support.gateway_steps.Refuse"]
+    settings.GATEWAY_STEPS = [*settings.GATEWAY_STEPS, *steps]
     with pytest.raises(Conflict, match="Not today"):
         chat(chat_request())
     now = assert_settled(payer)
-    assert (now.call.ending, now.captured, upstream.served) == ("refused", ZERO, [])
+    assert (now.calls, now.holds, upstream.served) == ([], [], [])
+    assert Watch.seen == [("before", False), ("refused", False)]
+
+
+def test_a_step_that_fails_afterwards_changes_nothing(
+    payer: UUID, upstream: ScriptedUpstream, settings: Settings
+) -> None:
+    settings.GATEWAY_STEPS = [*settings.GATEWAY_STEPS, "tests.support.gateway_steps.FailAfter"]
+    assert chat(chat_request()).ending == "completed"
+    assert assert_settled(payer).captured > 0
 
 
 def test_nobody_and_viewers_make_no_calls(payer: UUID, upstream: ScriptedUpstream) -> None:

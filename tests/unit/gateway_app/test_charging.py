@@ -27,7 +27,9 @@ TABLE = [
     (Ending.ZERO_OUTPUT, REPORTED, NOTHING, REPORTED, REPORTED_USD, 0),
     (Ending.ZERO_OUTPUT, None, NOTHING, NOTHING, 0, 0),
     (Ending.REFUSED, REPORTED, DELIVERED, NOTHING, 0, 0),
-    (Ending.WORKER_KILLED, REPORTED, DELIVERED, NOTHING, 0, 0),
+    (Ending.NO_FUNDS, None, DELIVERED, DELIVERED, DELIVERED_USD, DELIVERED_USD),
+    (Ending.WORKER_KILLED, REPORTED, DELIVERED, REPORTED, REPORTED_USD, REPORTED_USD),
+    (Ending.WORKER_KILLED, None, DELIVERED, NOTHING, 0, 0),
 ]
 
 
@@ -50,7 +52,14 @@ def test_every_ending_has_a_rule_and_a_line_in_the_document() -> None:
     assert all(f"| `{ending.value}` |" in document for ending in Ending)
 
 
-def test_price_per_request_is_due_only_where_tokens_count() -> None:
+def test_price_per_request_is_due_where_something_came() -> None:
     price = PriceRef(uuid4(), "m", ONE, ONE, ONE, ONE, ONE, per_request=ONE)
-    assert charge_for(Ending.REFUSED, reported=None, delivered=NOTHING, price=price).due_usd == 0
-    assert charge_for(Ending.COMPLETED, reported=TokenBuckets(input=1), delivered=NOTHING, price=price).due_usd > 1
+
+    def due(ending: Ending, reported: TokenBuckets | None = None, images: int = 0) -> Decimal:
+        return charge_for(ending, reported=reported, delivered=NOTHING, price=price, images=images).due_usd
+
+    assert due(Ending.REFUSED) == due(Ending.REFUSED, images=1) == due(Ending.CLIENT_GONE) == 0
+    assert due(Ending.COMPLETED, TokenBuckets(input=1)) > 1
+    # A path that is priced per request reports no tokens.
+    assert due(Ending.COMPLETED, NOTHING) == due(Ending.NO_USAGE) == 1
+    assert due(Ending.UPSTREAM_CUT, images=1) == 1

@@ -1,26 +1,14 @@
-from uuid import uuid4
-
 import httpx2
 import openai
 import pytest
 from pytest_django import Settings
 
-from gateway_app.contracts import ChatRequest, Ending
+from gateway_app.contracts import Ending
 from gateway_app.exceptions import ModelUnavailable, UpstreamCut, UpstreamRefused, UpstreamTimeout
 from gateway_app.services.answers import UpstreamError
 from gateway_app.services.failures import Failure, failure_of, retry_delay
-from gateway_app.services.pipeline import Attempt, Call
-from gateway_app.services.routes import Endpoint, Route
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
-
-
-def _call(attempts: int = 1, total: float = 600) -> Call:
-    endpoint = Endpoint("p", "http://127.0.0.1", "none", 1, 1, 1, total)
-    call = Call(ChatRequest(messages=(), operation_key=str(uuid4())))
-    call.route = Route("m", "m", 0, 0, is_reasoning=False, endpoint=endpoint)
-    call.attempts = [Attempt(number=number + 1) for number in range(attempts)]
-    return call
 
 
 def _status(status: int, headers: dict[str, str] | None = None, body: object = None) -> openai.APIStatusError:
@@ -53,21 +41,19 @@ def _timeout(cause: Exception) -> openai.APITimeoutError:
     ],
 )
 def test_errors_before_the_first_token(error: Exception, ending: Ending, told: type, is_retryable: bool) -> None:
-    failure = failure_of(error, _call())
+    failure = failure_of(error, has_output=False)
     assert (failure.ending, type(failure.error), failure.is_retryable) == (ending, told, is_retryable)
 
 
 def test_errors_after_the_first_token_are_not_retried() -> None:
-    call = _call()
-    call.answer.add({"choices": [{"delta": {"content": "x"}}]})
     for error in (httpx2.ReadError("x"), UpstreamError("x"), openai.APIConnectionError(request=REQUEST)):
-        failure = failure_of(error, call)
+        failure = failure_of(error, has_output=True)
         assert (failure.ending, type(failure.error), failure.is_retryable) == (Ending.UPSTREAM_CUT, UpstreamCut, False)
-    assert failure_of(TimeoutError(), call).ending is Ending.TIMEOUT
+    assert failure_of(TimeoutError(), has_output=True).ending is Ending.TIMEOUT
 
 
 def test_our_key_is_not_told_to_callers() -> None:
-    failure = failure_of(_status(401, body={"message": "Incorrect API key provided: sk-secret"}), _call())
+    failure = failure_of(_status(401, body={"message": "Incorrect API key provided: sk-secret"}), has_output=False)
     assert "sk-" not in failure.error.message
 
 
@@ -81,7 +67,7 @@ def test_our_key_is_not_told_to_callers() -> None:
     ],
 )
 def test_the_wait_that_a_provider_asks_for(headers: dict[str, str], seconds: float) -> None:
-    assert failure_of(_status(429, headers), _call()).retry_after == seconds
+    assert failure_of(_status(429, headers), has_output=False).retry_after == seconds
 
 
 def _failure(retry_after: float = 0, *, is_retryable: bool = True) -> Failure:
@@ -91,15 +77,15 @@ def _failure(retry_after: float = 0, *, is_retryable: bool = True) -> Failure:
 def test_delays_grow_with_jitter_up_to_the_limit(settings: Settings) -> None:
     settings.GATEWAY_RETRY_BASE_MS, settings.GATEWAY_RETRY_MAX_MS, settings.GATEWAY_MAX_ATTEMPTS = 1000, 4000, 10
     for attempts, step in ((1, 1), (2, 2), (3, 4), (8, 4)):
-        delays = {retry_delay(_call(attempts), _failure()) for _ in range(30)}
+        delays = {retry_delay(_failure(), tries=attempts, time_left=600) for _ in range(30)}
         assert len(delays) > 1
         assert all(delay is not None and step / 2 <= delay <= step for delay in delays)
 
 
 def test_when_there_is_no_next_try(settings: Settings) -> None:
     settings.GATEWAY_RETRY_BASE_MS, settings.GATEWAY_RETRY_MAX_MS, settings.GATEWAY_MAX_ATTEMPTS = 10, 5000, 3
-    assert retry_delay(_call(2), _failure(retry_after=4)) == 4
-    assert retry_delay(_call(3), _failure()) is None
-    assert retry_delay(_call(1), _failure(is_retryable=False)) is None
-    assert retry_delay(_call(1), _failure(retry_after=6)) is None
-    assert retry_delay(_call(1, total=1), _failure(retry_after=2)) is None
+    assert retry_delay(_failure(retry_after=4), tries=2, time_left=600) == 4
+    assert retry_delay(_failure(), tries=3, time_left=600) is None
+    assert retry_delay(_failure(is_retryable=False), tries=1, time_left=600) is None
+    assert retry_delay(_failure(retry_after=6), tries=1, time_left=600) is None
+    assert retry_delay(_failure(retry_after=2), tries=1, time_left=1) is None

@@ -1,0 +1,59 @@
+"""Doing together what was asked for at the same moment."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Batch(Generic[T, R]):
+    """Collects items while earlier ones are being done, and hands them over together. Of one event loop.
+
+    ``work`` takes items and returns as many results, or raises. When it raises for several, each is tried alone, so
+    that one that cannot be done does not take the others with it.
+    """
+
+    def __init__(self, work: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, most: int = 64) -> None:
+        self._work = work
+        self._most = most
+        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def do(self, item: T) -> R:
+        """Return the item's result; raises what its work raised. Leaving early does not undo the work."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._run())
+        return await asyncio.shield(future)
+
+    async def _run(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            await self._together(batch)
+
+    async def _together(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            results = await self._work([item for item, _future in batch])
+        except Exception as error:  # noqa: BLE001 - handed to whoever asked
+            if len(batch) == 1:
+                _tell(batch[0][1], error=error)
+                return
+            for single in batch:
+                await self._together([single])
+            return
+        for (_item, future), result in zip(batch, results, strict=True):
+            _tell(future, result=result)
+
+
+def _tell(future: "asyncio.Future[R]", *, result: R | None = None, error: Exception | None = None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+        # Whoever asked may have left; an unread error is no news then.
+        future.exception()
+    else:
+        future.set_result(result)  # type: ignore[arg-type]

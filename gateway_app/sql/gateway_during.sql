@@ -1,0 +1,34 @@
+-- Let a call that is still open live on: NULL lease_seconds change nothing.
+CREATE FUNCTION gateway_lease(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE gateway_calls SET lease_until = now() + (p->>'lease_seconds')::float8 * interval '1 s'
+    WHERE id = (p->'call'->>'id')::uuid AND status = 'dispatched';
+    RETURN jsonb_build_object('outcome', CASE WHEN FOUND THEN 'renewed' ELSE 'taken_over' END);
+END $$;
+
+-- Hold more for an answer that outgrows its hold.
+CREATE FUNCTION gateway_extend(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_money jsonb := ledger_extend(jsonb_build_object(
+        'hold', p->'hold', 'amount', p->'amount', 'trace', p->'call'->'trace_id'
+    ));
+BEGIN
+    IF v_money->>'outcome' = 'extended' THEN
+        PERFORM gateway_lease(p);
+    END IF;
+    RETURN v_money;
+END $$;
+
+-- Store how the last try ended, and begin the next.
+CREATE FUNCTION gateway_retry(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_tried gateway_attempts := jsonb_populate_record(NULL::gateway_attempts, p->'attempt');
+BEGIN
+    UPDATE gateway_attempts SET
+        status = v_tried.status, http_status = v_tried.http_status, error = v_tried.error,
+        upstream_request_id = v_tried.upstream_request_id, ended_at = v_tried.ended_at, latency_ms = v_tried.latency_ms
+    WHERE id = v_tried.id;
+    INSERT INTO gateway_attempts SELECT * FROM jsonb_populate_record(NULL::gateway_attempts, p->'next');
+    UPDATE gateway_calls SET provider = p->'next'->>'provider' WHERE id = (p->'call'->>'id')::uuid;
+    RETURN gateway_lease(p);
+END $$;

@@ -17,7 +17,7 @@ class Explained(admin.SimpleListFilter):
     title = _("explained")
     parameter_name = "explained"
 
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, object]]:
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, Any]]:
         return [("no", _("open")), ("yes", _("explained"))]
 
     def queryset(

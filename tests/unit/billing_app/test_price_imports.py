@@ -57,7 +57,8 @@ def test_pictures_cost_by_tier_or_by_the_piece() -> None:
 
 def test_json_is_read_without_passing_through_floats() -> None:
     row = {"model": "import-j", "input": 0.1, "output": 1, "per_request": "0.0000000001",
-           "effective_from": "2026-01-01", "source": "list", "source_date": "2025-12-24", "image_tiers": {"low": 0.3}}  # fmt: skip
+           "effective_from": "2026-01-01", "source": "list", "source_date": "2025-12-24",
+           "image_tiers": {"low": 0.3}}  # fmt: skip
     with operator_atomic("test"):
         prices_import(text=json.dumps([row]))
     price = Price.objects.get(model_key="import-j")

@@ -13,7 +13,9 @@ class ApiKeyInput(serializers.Serializer[None]):
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
     project = serializers.UUIDField(source="project_id", required=False, allow_null=True, default=None)
     scopes = serializers.ListField(
-        child=serializers.ChoiceField(choices=Scope.choices), required=False, help_text="All that you have unless named."
+        child=serializers.ChoiceField(choices=Scope.choices),
+        required=False,
+        help_text="All that you have unless named.",
     )
     models = serializers.ListField(
         child=serializers.CharField(max_length=120),

@@ -2,7 +2,6 @@
 
 import secrets
 from datetime import timedelta
-from functools import partial
 from urllib.parse import urlencode, urljoin
 from uuid import UUID
 
@@ -113,7 +112,8 @@ def _send(invitation: Invitation, *, role: str, base_url: str) -> SentInvitation
     # Not in the path, which is written into logs.
     link = urljoin(base_url, reverse("accounts:invitation")) + "?" + urlencode({"token": token})
     # A mail server that is away must not undo the invitation: its link is shown to the inviter too.
-    transaction.on_commit(partial(_mail, invitation, link, _language(invitation.email)), robust=True)
+    language = _language(invitation.email)
+    transaction.on_commit(lambda: _mail(invitation, link, language), robust=True)
     return SentInvitation(
         id=invitation.pk, email=invitation.email, role=role, expires_at=invitation.expires_at, link=link
     )

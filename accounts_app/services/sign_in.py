@@ -33,8 +33,8 @@ def _check_code(request: HttpRequest, user: User, code: str) -> None:
     if not code:
         raise SecondFactorRequired
     # Guessing codes counts for the account, from wherever it is tried.
-    usage = ratelimit.consume(request, app="allauth.account", action="login_failed", key=f"mfa-auth-user-{user.pk}")
-    if not usage:
+    counter = f"mfa-auth-user-{user.pk}"
+    if not ratelimit.consume(request, action="login_failed", key=counter):
         raise TooManyRequests
     with transaction.atomic():
         wanted = Authenticator.objects.filter(user=user).select_for_update()
@@ -42,4 +42,4 @@ def _check_code(request: HttpRequest, user: User, code: str) -> None:
         if right is None:
             raise NotAuthenticated(_("The one-time code is wrong."))
         right.record_usage()
-    usage.rollback()
+    ratelimit.clear(request, action="login_failed", key=counter)

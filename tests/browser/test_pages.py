@@ -19,6 +19,8 @@ PAGES = {
     "prompts": "/prompts/",
     "keys": "/settings/keys/",
     "organization": "/settings/organization/",
+    "projects": "/settings/projects/",
+    "addresses": "/settings/addresses/",
     "two-factor": "/accounts/2fa/",
     "password": "/accounts/password/change/",
 }

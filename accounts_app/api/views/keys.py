@@ -84,7 +84,7 @@ def _scopes(request: Request) -> frozenset[str]:
 def _check_within(request: Request, scopes: Iterable[str]) -> None:
     # A key makes and renews only keys that open no more than it does itself.
     if beyond := set(scopes) - _scopes(request):
-        raise ScopeRefused(_("This API key has no scope “%(scope)s” to give.") % {"scope": sorted(beyond)[0]})
+        raise ScopeRefused(_("This API key has no scope “%(scope)s” to give.") % {"scope": min(beyond)})
 
 
 def _visible(key_id: UUID) -> ApiKey:

@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from uuid import UUID
 
+from asgiref.sync import SyncToAsync
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
@@ -37,6 +38,7 @@ async def stream_events(request: HttpRequest, stream_id: UUID) -> HttpResponseBa
 
 
 async def _lines(reader: StreamReader) -> AsyncIterator[str]:
+    _give_thread_back()
     # Something at once, so that proxies and clients see the headers.
     yield ": open\n\n"
     async with aclosing(reader.frames()) as frames:
@@ -49,3 +51,14 @@ def _line(frame: Frame) -> str:
         return ": keep-alive\n\n"
     number = "" if frame["seq"] is None else f"id: {frame['seq']}\n"
     return f"{number}data: {json.dumps(frame, separators=(',', ':'))}\n\n"
+
+
+def _give_thread_back() -> None:
+    """End the thread in which Django ran the request's middleware: it would idle for as long as the reader stays.
+
+    Whatever has to run in a thread once the reader has left is given a new one.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    executor = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
+    if executor is not None:
+        executor.shutdown(wait=False)

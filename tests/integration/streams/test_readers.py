@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 import redis
 import websockets
@@ -220,3 +221,37 @@ def test_waiting_programs_hold_no_database_connection(stack: Stack, tenant_with_
         assert api.get("/api/keys/").status_code == 200
         for response in waiting:
             response.__exit__(None, None, None)
+
+
+async def test_200_open_event_streams_need_no_200_threads(stack: Stack, tenant_with_money: Account) -> None:
+    account = tenant_with_money
+    stream_id = await in_thread(_open, account)
+    publisher = await in_thread(_publisher, account, stream_id)
+    publisher.delta("draft", "hello ")
+    before = _threads(stack)
+    async with asyncio.timeout(200):
+        sockets = [await _listening(stack, account, stream_id) for _ in range(200)]
+        during = _threads(stack)
+        await asyncio.to_thread(publisher.delta, "draft", "world")
+        await in_thread(publisher.close, {})
+        rest = [await reader.read() for reader, _writer in sockets]
+    for _reader, writer in sockets:
+        writer.close()
+    assert all(b'world"' in body and b'"type":"end"' in body for body in rest)
+    assert during - before < 50
+
+
+async def _listening(
+    stack: Stack, account: Account, stream_id: uuid.UUID
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a stream over a bare socket, which costs this process next to nothing, and wait for its first text."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", stack.port)
+    head = f"GET /api/streams/{stream_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+    writer.write(f"{head}Authorization: {account.headers['Authorization']}\r\n\r\n".encode())
+    await reader.readuntil(b"hello ")
+    return reader, writer
+
+
+def _threads(stack: Stack) -> int:
+    web = psutil.Process(stack.web.pid)
+    return sum(process.num_threads() for process in (web, *web.children(recursive=True)))

@@ -1,4 +1,4 @@
-"""The ASGI application: pages, REST and SSE on Django, websockets on Channels."""
+"""The ASGI application: /v1 by itself, pages, REST and SSE on Django, websockets on Channels."""
 
 import os
 from typing import Any
@@ -14,6 +14,8 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 
 from accounts_app.tenancy.role import refuse_privileged_role  # noqa: E402
 from gateway_app.routing import websocket_urlpatterns  # noqa: E402
+from gateway_app.v1.application import application as v1_application  # noqa: E402
+from gateway_app.v1.application import is_v1  # noqa: E402
 
 refuse_privileged_role()
 
@@ -29,9 +31,14 @@ def _origin_checked(inner: Any) -> Any:
     return application
 
 
-application = ProtocolTypeRouter(
+_others = ProtocolTypeRouter(
     {
         "http": django_application,
         "websocket": _origin_checked(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Serve one request or socket. /v1 is the hot path: it passes none of Django's machinery."""
+    await (v1_application if is_v1(scope) else _others)(scope, receive, send)

@@ -44,6 +44,19 @@ async def upstream_post(
     )
 
 
+async def upstream_read(response: aiohttp.ClientResponse) -> bytes:
+    """Return what has come of the answer's body, at least a byte; nothing at its end. Raises one of UPSTREAM_ERRORS."""
+    content = response.content
+    try:
+        return await content.readany()
+    except UPSTREAM_ERRORS:
+        # A break is told before what had come by then: it has come all the same. The next read tells again.
+        rest = content._read_nowait(-1)  # noqa: SLF001 - the public one raises, too
+        if rest:
+            return rest
+        raise
+
+
 async def upstream_close() -> None:
     """Close the running event loop's connections, when it is about to end."""
     session = _sessions.pop(asyncio.get_running_loop(), None)

@@ -1,0 +1,71 @@
+"""The end of a call in the books: exactly once, whoever leaves meanwhile, also when Postgres is away for a while."""
+
+import asyncio
+import logging
+import time
+
+import psycopg
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+
+from gateway_app.contracts import Ending, Settlement
+from gateway_app.exceptions import CallTakenOver
+from gateway_app.services.call import Call
+from gateway_app.services.pipeline import afinish, asettle
+
+logger = logging.getLogger(__name__)
+
+# The caller waits for the books for no longer than this; its answer is there.
+_CALLER_WAITS_SECONDS = 2.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError, TimeoutError, OSError)
+
+# The event loop itself keeps no hold of its tasks.
+_running: set["asyncio.Task[Settlement | None]"] = set()
+
+
+async def settle(call: Call, ending: Ending) -> Settlement | None:
+    """Settle ``call`` in a task of its own, which goes on when the caller is cancelled or has waited long enough.
+
+    Return what it cost; None when that is not known yet, or was decided by somebody else.
+    """
+    task = asyncio.get_running_loop().create_task(_settle(call, ending))
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    await asyncio.wait((task,), timeout=_CALLER_WAITS_SECONDS)
+    return task.result() if task.done() else None
+
+
+async def settled_all(seconds: float) -> None:
+    """Wait for the settlements that are going on in the running loop, for that many seconds."""
+    loop = asyncio.get_running_loop()
+    tasks = [task for task in _running if task.get_loop() is loop]
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)
+
+
+async def _settle(call: Call, ending: Ending) -> Settlement | None:
+    result = None
+    try:
+        result = await _until_back(call, ending)
+    except CallTakenOver:
+        logger.warning("v1.taken_over", extra={"call_id": str(call.id), "ending": ending.value})
+    except Exception:
+        # Its lease will end, and recovery settles what is left.
+        logger.exception("v1.not_settled", extra={"call_id": str(call.id), "ending": ending.value})
+    await afinish(call, ending)
+    return result
+
+
+async def _until_back(call: Call, ending: Ending) -> Settlement:
+    deadline = time.monotonic() + settings.GATEWAY_SETTLE_SECONDS
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await asettle(call, ending)
+        except _AWAY:
+            if time.monotonic() + pause > deadline:
+                raise
+            logger.warning("v1.settle_later", extra={"call_id": str(call.id)}, exc_info=True)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)

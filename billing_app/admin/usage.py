@@ -1,4 +1,5 @@
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from accounts_app.admin_base import EstimatedPaginator, ReadOnlyAdmin
 from billing_app.models import TaskUsage, UsageDaily, UsageRecord
@@ -33,6 +34,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         "=trace_id",
         "organization__name",
     ]
+    search_help_text = _("A trace id, the id of a call, task, run, project, key or user, or an organization’s name.")
     date_hierarchy = "created_at"
     paginator = EstimatedPaginator
     show_full_result_count = False

@@ -1,33 +1,28 @@
-import uuid
-from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts_app.admin_base import ReadOnlyAdmin
-from accounts_app.exceptions import DeepSpaceError
-from billing_app.models import Wallet
+from billing_app.admin.money import MoneyForm, money_page
+from billing_app.models import Budget, Hold, Transaction, UsageRecord, Wallet
 from billing_app.services.wallets import wallet_adjust
 
 
-class AdjustmentForm(forms.Form):
+class AdjustmentForm(MoneyForm):
     amount = forms.DecimalField(
         label=_("Amount (USD)"),
         max_digits=20,
         decimal_places=10,
         help_text=_("Added to the balance; with a minus sign it is taken away."),
     )
-    reason = forms.CharField(
-        label=_("Reason"), max_length=200, help_text=_("Shown to the organization beside the entry, and audited.")
-    )
-    # Sent twice, it counts once.
-    key = forms.CharField(widget=forms.HiddenInput, max_length=80)
 
 
 @admin.register(Wallet)
@@ -36,9 +31,19 @@ class WalletAdmin(ReadOnlyAdmin):
 
     list_display = ["organization", "balance", "frozen", "available", "seq"]
     list_select_related = ["organization"]
-    search_fields = ["=id", "organization__name", "organization__memberships__user__email"]
-    readonly_fields = ["available"]
+    search_fields = ["=id", "=organization__id", "organization__name", "organization__memberships__user__email"]
+    readonly_fields = ["available", "books"]
     change_form_template = "billing_app/admin/wallet_change_form.html"
+
+    @admin.display(description=_("books"))
+    def books(self, wallet: Wallet) -> SafeString:
+        """Links to what belongs to the organization."""
+        links = (
+            (reverse(f"admin:billing_app_{model._meta.model_name}_changelist"), model._meta.verbose_name_plural)  # noqa: SLF001 - Django's documented Meta API
+            for model in (Transaction, Hold, UsageRecord, Budget)
+        )
+        found = ((address, wallet.organization_id, words) for address, words in links)
+        return format_html_join(" · ", '<a href="{}?organization__id__exact={}">{}</a>', found)
 
     def get_urls(self) -> list[URLPattern]:
         adjust = self.admin_site.admin_view(self.adjust_view)
@@ -46,26 +51,19 @@ class WalletAdmin(ReadOnlyAdmin):
 
     def adjust_view(self, request: HttpRequest, wallet_id: UUID) -> HttpResponse:
         """Ask for amount and reason, then write the entry."""
-        if not request.user.has_perm("billing_app.change_wallet"):
-            raise PermissionDenied
         wallet = get_object_or_404(Wallet.objects.select_related("organization"), pk=wallet_id)
-        form = AdjustmentForm(request.POST or None, initial={"key": f"admin:{uuid.uuid4()}"})
-        if request.method == "POST" and form.is_valid() and self._adjusted(wallet, form):
-            self.message_user(request, _("The balance was adjusted."), messages.SUCCESS)
-            return redirect(reverse("admin:billing_app_wallet_change", args=[wallet.pk]))
-        context: dict[str, Any] = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": _("Adjust the balance"),
-            "wallet": wallet,
-            "form": form,
-        }
-        return render(request, "billing_app/admin/wallet_adjust.html", context)
-
-    def _adjusted(self, wallet: Wallet, form: AdjustmentForm) -> bool:
-        try:
-            wallet_adjust(organization_id=wallet.organization_id, **form.cleaned_data)
-        except DeepSpaceError as error:
-            form.add_error(None, error.message)
-            return False
-        return True
+        lead = gettext("%(organization)s: balance %(balance)s USD, of which %(frozen)s USD are frozen.")
+        figures = {"organization": wallet.organization, "balance": wallet.balance, "frozen": wallet.frozen}
+        return money_page(
+            self,
+            request,
+            wallet,
+            form=AdjustmentForm,
+            deed=lambda asked: wallet_adjust(organization_id=wallet.organization_id, **asked),
+            words={
+                "title": gettext("Adjust the balance"),
+                "lead": lead % figures,
+                "button": gettext("Adjust"),
+                "done": gettext("The balance was adjusted."),
+            },
+        )

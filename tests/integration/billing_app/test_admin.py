@@ -1,5 +1,6 @@
 """The admin shows the books, changes none of them, and adds adjustments and prices through the services."""
 
+import uuid
 from datetime import timedelta
 from decimal import Decimal
 
@@ -7,16 +8,30 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts_app.services.trace import bind_trace
 from accounts_app.tenancy.context import operator_atomic
 from billing_app.exceptions import ModelNotPriced
-from billing_app.models import Hold, Price, Transaction, UsageDaily, UsageRecord, Wallet
+from billing_app.models import (
+    Budget,
+    BudgetWindow,
+    Hold,
+    Price,
+    StoredAnswer,
+    TaskUsage,
+    Transaction,
+    UsageDaily,
+    UsageRecord,
+    Wallet,
+)
+from billing_app.services.budgets import budget_set
+from billing_app.services.idempotency import Answer, answer_store
 from billing_app.services.prices import price_current
 from tests.factories.accounts import Person, person
-from tests.factories.billing import hold_of, price_of, topped_up, usage_of
+from tests.factories.billing import hold_of, price_of, spend, topped_up
 
 pytestmark = pytest.mark.django_db
 USD = Decimal
-BOOKS = [Wallet, Transaction, Hold, UsageRecord, UsageDaily]
+BOOKS = [Wallet, Transaction, Hold, UsageRecord, UsageDaily, TaskUsage, BudgetWindow, StoredAnswer]
 
 
 @pytest.fixture
@@ -30,7 +45,10 @@ def ada() -> Person:
     topped_up(somebody.organization_id, "10")
     with somebody.at_work():
         hold_of(somebody.organization_id, "1")
-    usage_of(somebody.organization_id, price_of("admin-model"))
+    spend(somebody, "0.5", model="admin-model", task_id=uuid.uuid4())
+    with somebody.at_work():
+        budget_set(scope="organization", period="month", limit_usd=USD(5))
+        answer_store(key="k", request_hash="", answer=Answer(201, "application/json", b'{"balance": "1"}'))
     return somebody
 
 
@@ -39,7 +57,7 @@ def wallet_of(somebody: Person) -> Wallet:
         return Wallet.objects.get(organization_id=somebody.organization_id)
 
 
-@pytest.mark.parametrize("model", [*BOOKS, Price])
+@pytest.mark.parametrize("model", [*BOOKS, Price, Budget])
 def test_lists_and_rows_open(staff: Client, ada: Person, model: type) -> None:
     name = model._meta.model_name  # type: ignore[attr-defined]
     assert staff.get(f"/admin/billing_app/{name}/").status_code == 200
@@ -63,7 +81,7 @@ def test_adjustment_writes_one_entry_with_its_reason(staff: Client, ada: Person)
     form = {"amount": "-2.5", "reason": "Billed twice in October", "key": "admin:once"}
     assert staff.post(address, form).status_code == 302
     assert staff.post(address, form).status_code == 302  # the same form, sent twice
-    assert wallet_of(ada).balance == USD("7.5")
+    assert wallet_of(ada).balance == USD(7)
     with operator_atomic("test"):
         entry = Transaction.objects.get(organization_id=ada.organization_id, kind="adjust")
     assert (entry.amount, entry.note) == (USD("-2.5"), "Billed twice in October")
@@ -71,9 +89,9 @@ def test_adjustment_writes_one_entry_with_its_reason(staff: Client, ada: Person)
 
 def test_adjustment_below_zero_is_refused_with_a_sentence(staff: Client, ada: Person) -> None:
     address = f"/admin/billing_app/wallet/{wallet_of(ada).pk}/adjust/"
-    page = staff.post(address, {"amount": "-9.5", "reason": "Too much", "key": "admin:below"})
+    page = staff.post(address, {"amount": "-9", "reason": "Too much", "key": "admin:below"})
     assert "does not hold enough" in page.content.decode()
-    assert wallet_of(ada).balance == USD(10)
+    assert wallet_of(ada).balance == USD("9.5")
 
 
 def test_adjustment_needs_the_permission(ada: Person) -> None:
@@ -85,7 +103,8 @@ def test_adjustment_needs_the_permission(ada: Person) -> None:
 
 PRICE = {
     "model_key": "admin-priced", "input": "1", "cached_input": "0.5", "cache_write": "1", "output": "2",
-    "reasoning": "2", "per_request": "0", "source": "list", "source_date": "2026-11-01",
+    "reasoning": "2", "per_request": "0", "per_image": "0.04", "image_tiers": '{"high/1024x1024": "0.167"}',
+    "source": "list", "source_date": "2026-11-01",
 }  # fmt: skip
 
 
@@ -94,6 +113,7 @@ def test_a_price_is_added_and_never_changed(staff: Client) -> None:
     assert staff.post("/admin/billing_app/price/add/", PRICE | begun).status_code == 302
     price = price_current(model_key="admin-priced")
     assert price.cached_input == USD("0.5")
+    assert (price.per_image, price.image_tiers) == (USD("0.04"), {"high/1024x1024": USD("0.167")})
     assert staff.post(f"/admin/billing_app/price/{price.id}/change/", PRICE | begun).status_code == 403
     assert staff.post(f"/admin/billing_app/price/{price.id}/delete/", {"post": "yes"}).status_code == 403
 
@@ -104,3 +124,68 @@ def test_a_price_that_has_not_begun_can_be_withdrawn(staff: Client) -> None:
     assert not Price.objects.filter(pk=price.id).exists()
     with pytest.raises(ModelNotPriced):
         price_current(model_key="admin-future", at=timezone.now() + timedelta(days=9))
+
+
+@pytest.mark.parametrize("tiers", ['{"high": 0.167}', '{"high": "much"}', "[1]"])
+def test_a_tier_that_is_no_amount_is_named(staff: Client, tiers: str) -> None:
+    begun = {"effective_from_0": "2026-11-01", "effective_from_1": "00:00:00"}
+    page = staff.post("/admin/billing_app/price/add/", PRICE | begun | {"image_tiers": tiers})
+    assert page.status_code == 200
+    assert "image_tiers" in page.context["adminform"].form.errors
+
+
+def test_what_was_captured_is_paid_back_once_for_a_reason(staff: Client, ada: Person) -> None:
+    with operator_atomic("test"):
+        hold = Hold.objects.get(organization_id=ada.organization_id, status="captured")
+    address = f"/admin/billing_app/hold/{hold.pk}/refund/"
+    assert address in staff.get(f"/admin/billing_app/hold/{hold.pk}/change/").content.decode()
+    assert "captured 0.5000000000 USD" in staff.get(address).content.decode()
+    form = {"amount": "0.2", "reason": "The answer was cut", "key": "admin:refund"}
+    assert staff.post(address, form).status_code == 302
+    assert staff.post(address, form).status_code == 302
+    assert wallet_of(ada).balance == USD("9.7")
+    too_much = staff.post(address, form | {"amount": "0.31", "key": "admin:another"})
+    assert "More cannot be refunded than was captured" in too_much.content.decode()
+
+
+def test_a_trace_id_finds_what_it_wrote(staff: Client, ada: Person) -> None:
+    with bind_trace("d" * 32):
+        spend(ada, "0.1")
+    for name, rows in (("transaction", 3), ("hold", 1), ("usagerecord", 1)):
+        page = staff.get(f"/admin/billing_app/{name}/?q={'d' * 32}")
+        assert page.context["cl"].result_count == rows, name
+
+
+def test_a_wallet_leads_to_its_books(staff: Client, ada: Person) -> None:
+    page = staff.get(f"/admin/billing_app/wallet/{wallet_of(ada).pk}/change/").content.decode()
+    for name in ("transaction", "hold", "usagerecord", "budget"):
+        address = f"/admin/billing_app/{name}/?organization__id__exact={ada.organization_id}"
+        assert address in page
+        assert staff.get(address).status_code == 200
+
+
+def test_operators_set_change_and_remove_budgets(staff: Client, ada: Person) -> None:
+    form = {
+        "organization": str(ada.organization_id), "scope": "member", "subject_id": str(ada.id), "period": "day",
+        "limit_usd": "3", "soft_percent": "50", "on_exceed": "refuse", "is_active": "on",
+    }  # fmt: skip
+    nobody = staff.post("/admin/billing_app/budget/add/", form | {"subject_id": str(uuid.uuid4())})
+    assert "subject_id" in nobody.context["adminform"].form.errors
+    assert staff.post("/admin/billing_app/budget/add/", form).status_code == 302
+    with operator_atomic("test"):
+        budget = Budget.objects.get(organization_id=ada.organization_id, scope="member")
+    address = f"/admin/billing_app/budget/{budget.pk}"
+    assert staff.post(f"{address}/change/", form | {"limit_usd": "4"}).status_code == 302
+    with operator_atomic("test"):
+        assert Budget.objects.get(pk=budget.pk).limit_usd == USD(4)
+    assert staff.post(f"{address}/delete/", {"post": "yes"}).status_code == 302
+    with operator_atomic("test"):
+        assert not Budget.objects.filter(pk=budget.pk).exists()
+
+
+@pytest.mark.parametrize("present", ["now", "soft", "full"])
+def test_windows_are_narrowed_to_the_present_ones(staff: Client, ada: Person, present: str) -> None:
+    page = staff.get(f"/admin/billing_app/budgetwindow/?present={present}&q={ada.organization_id}")
+    assert page.status_code == 200
+    overdue = staff.get("/admin/billing_app/hold/?overdue=yes")
+    assert overdue.status_code == 200

@@ -85,9 +85,28 @@ def test_filters_narrow_the_lists(ada: Person) -> None:
     assert count("/api/billing/transactions?kind=capture") == 0
 
 
+def test_lists_are_turned_around(ada: Person) -> None:
+    topped_up(ada.organization_id, "1", key="second")
+    rows = get(ada.api(), "/api/billing/transactions?sort=oldest")["results"]
+    assert [row["seq"] for row in rows] == [1, 2]
+    first, second = (usage_of(ada.organization_id, price_of()).id for _ in range(2))
+    oldest = get(ada.api(), "/api/billing/usage?sort=oldest")["results"]
+    assert [row["id"] for row in oldest] == [str(first), str(second)]
+
+
+def test_usage_says_whose_it_was(ada: Person) -> None:
+    key_id, project_id = uuid.uuid4(), uuid.uuid4()
+    usage_of(ada.organization_id, price_of(), api_key_id=key_id, project_id=project_id, endpoint="chat/completions")
+    usage_of(ada.organization_id, price_of())
+    for query in (f"key={key_id}", f"project={project_id}", "q=chat/completions"):
+        (row,) = get(ada.api(), f"/api/billing/usage?{query}")["results"]
+        assert (row["api_key_id"], row["project_id"]) == (str(key_id), str(project_id))
+        assert row["endpoint"] == "chat/completions"
+
+
 @pytest.mark.parametrize(("address", "field"), [
     ("transactions?kind=gift", "kind"), ("transactions?from=soon", "from"), ("usage?to=2026-13-01", "to"),
-    ("usage?task=mine", "task"),
+    ("usage?task=mine", "task"), ("usage?key=mine", "key"), ("transactions?sort=loudest", "sort"),
 ])  # fmt: skip
 def test_bad_filters_are_named(ada: Person, address: str, field: str) -> None:
     response = ada.api().get(f"/api/billing/{address}")
@@ -137,5 +156,5 @@ def test_lists_need_the_same_queries_for_one_row_and_for_many(
         usage_of(ada.organization_id, price_of("same"))
     client = ada.api()
     get(client, address)
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         get(client, address)

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.http import Http404
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from accounts_app.errors import error_body, error_headers
@@ -28,11 +29,18 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         return None
     if getattr(context["request"], "in_tenant_transaction", False):
         transaction.set_rollback(True)
+    _in_json(context["request"])
     headers = error_headers(error)
     wait = getattr(exc, "wait", None)
     if wait:
         headers["Retry-After"] = str(int(wait) + 1)
     return Response(error_body(error), status=error.status, headers=headers)
+
+
+def _in_json(request: Any) -> None:
+    """An error is JSON whatever the good answer would have been (SARIF …); only the browsable pages keep their own."""
+    if getattr(getattr(request, "accepted_renderer", None), "format", "json") not in ("json", "api"):
+        request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
 
 
 def _as_ours(exc: Exception) -> DeepSpaceError | None:

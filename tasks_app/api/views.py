@@ -52,13 +52,15 @@ class EventPagination(KeysetPagination):
 
 
 class TasksView(APIView):
+    pagination_class = KeysetPagination
+
     @extend_schema(parameters=TASK_FILTERS, responses=TaskOutput(many=True), operation_id="tasks_list")
     def get(self, request: Request) -> Response:
         """List the organization's tasks, newest first."""
         wanted = TaskFilter(request.query_params, queryset=task_list())
         if not wanted.is_valid():
             raise ValidationError(wanted.errors)
-        pages = KeysetPagination()
+        pages = self.pagination_class()
         page: list[Task] = pages.paginate_queryset(wanted.qs, request, view=self) or []
         return pages.get_paginated_response(TaskOutput(page, many=True, context={"next_steps": next_steps(page)}).data)
 
@@ -93,10 +95,12 @@ class TaskView(APIView):
 
 
 class TaskEventsView(APIView):
+    pagination_class = EventPagination
+
     @extend_schema(responses=TaskEventOutput(many=True), operation_id="tasks_events")
     def get(self, request: Request, task_id: UUID) -> Response:
         """The task's events, oldest first, each chained to the one before."""
-        pages = EventPagination()
+        pages = self.pagination_class()
         page = pages.paginate_queryset(task_events(task_id), request, view=self)
         return pages.get_paginated_response(TaskEventOutput(page, many=True).data)
 

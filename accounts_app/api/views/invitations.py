@@ -17,12 +17,14 @@ from accounts_app.services.invitations import invitation_resend, invitation_revo
 
 
 class InvitationsView(APIView):
+    pagination_class = KeysetPagination
+
     permission_classes = [ManagerPermission]
 
     @extend_schema(responses=InvitationOutput(many=True), operation_id="invitations_list")
     def get(self, request: Request) -> Response:
         """List the invitations that wait for an answer, newest first."""
-        pages = KeysetPagination()
+        pages = self.pagination_class()
         page = pages.paginate_queryset(invitation_list(), request, view=self)
         return pages.get_paginated_response(InvitationOutput(page, many=True).data)
 

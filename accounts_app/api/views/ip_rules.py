@@ -17,12 +17,14 @@ from accounts_app.services.ip_rules import ip_rule_add, ip_rule_remove
 
 
 class IpRulesView(APIView):
+    pagination_class = KeysetPagination
+
     permission_classes = [ManagerPermission]
 
     @extend_schema(responses=IpRuleOutput(many=True), operation_id="ip_rules_list")
     def get(self, request: Request) -> Response:
         """List the rules of the organization, its projects and its keys, newest first."""
-        pages = KeysetPagination()
+        pages = self.pagination_class()
         page = pages.paginate_queryset(ip_rules_all(), request, view=self)
         return pages.get_paginated_response(IpRuleOutput(page, many=True).data)
 

@@ -21,10 +21,12 @@ from accounts_app.services.api_keys import api_key_change, api_key_create, api_k
 
 
 class ApiKeysView(APIView):
+    pagination_class = KeysetPagination
+
     @extend_schema(responses=ApiKeyOutput(many=True), operation_id="api_keys_list")
     def get(self, request: Request) -> Response:
         """List the keys that the caller may see, newest first."""
-        pages = KeysetPagination()
+        pages = self.pagination_class()
         page = pages.paginate_queryset(api_keys_visible(), request, view=self)
         return pages.get_paginated_response(ApiKeyOutput(page, many=True).data)
 

@@ -17,10 +17,12 @@ from accounts_app.services.projects import project_archive, project_change, proj
 
 
 class ProjectsView(APIView):
+    pagination_class = KeysetPagination
+
     @extend_schema(responses=ProjectOutput(many=True), operation_id="projects_list")
     def get(self, request: Request) -> Response:
         """List the organization's projects, archived ones too, newest first."""
-        pages = KeysetPagination()
+        pages = self.pagination_class()
         page = pages.paginate_queryset(project_list(), request, view=self)
         return pages.get_paginated_response(ProjectOutput(page, many=True).data)
 

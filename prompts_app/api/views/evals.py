@@ -37,10 +37,12 @@ def suite_body(suite: EvalSuite) -> Any:
 
 
 class SuitesView(APIView):
+    pagination_class = KeysetPagination
+
     @extend_schema(parameters=PAGING, responses=SuiteOutput(many=True), operation_id="eval_suites_list")
     def get(self, request: Request) -> Response:
         """List the organization's eval suites and the shared ones, newest first."""
-        pages = KeysetPagination()
+        pages = self.pagination_class()
         page = pages.paginate_queryset(suite_list(), request, view=self)
         return pages.get_paginated_response(SuiteOutput(page, many=True).data)
 
@@ -98,10 +100,12 @@ class EvalRunView(APIView):
 
 
 class EvalRunsView(APIView):
+    pagination_class = KeysetPagination
+
     @extend_schema(parameters=PAGING, responses=EvalRunOutput(many=True), operation_id="eval_runs_list")
     def get(self, request: Request) -> Response:
         """The organization's eval runs, newest first."""
-        pages = KeysetPagination()
+        pages = self.pagination_class()
         page = pages.paginate_queryset(eval_runs(), request, view=self)
         return pages.get_paginated_response(EvalRunOutput(page, many=True).data)
 

@@ -56,13 +56,15 @@ def created(prompt: Prompt) -> Response:
 
 
 class PromptsView(APIView):
+    pagination_class = KeysetPagination
+
     @extend_schema(parameters=FILTERS, responses=PromptListOutput(many=True), operation_id="prompts_list")
     def get(self, request: Request) -> Response:
         """List the organization's prompts and the shared ones, newest first."""
         wanted = PromptFilter(request.query_params, queryset=prompt_list())
         if not wanted.is_valid():
             raise ValidationError(wanted.errors)
-        pages = KeysetPagination()
+        pages = self.pagination_class()
         page = pages.paginate_queryset(wanted.qs, request, view=self)
         return pages.get_paginated_response(PromptListOutput(page, many=True).data)
 
@@ -97,10 +99,12 @@ class PromptCopyView(APIView):
 
 
 class VersionsView(APIView):
+    pagination_class = VersionPagination
+
     @extend_schema(parameters=PAGING, responses=VersionOutput(many=True), operation_id="prompt_versions_list")
     def get(self, request: Request, prompt_id: UUID) -> Response:
         """A prompt's versions, newest first."""
-        pages = VersionPagination()
+        pages = self.pagination_class()
         page = pages.paginate_queryset(versions_of(prompt_get(prompt_id)), request, view=self)
         return pages.get_paginated_response(VersionOutput(page, many=True).data)
 
@@ -130,9 +134,11 @@ class VersionPublishView(APIView):
 
 
 class RunsView(APIView):
+    pagination_class = KeysetPagination
+
     @extend_schema(parameters=PAGING, responses=RunOutput(many=True), operation_id="prompt_runs_list")
     def get(self, request: Request, prompt_id: UUID) -> Response:
         """The organization's runs of a prompt, newest first."""
-        pages = KeysetPagination()
+        pages = self.pagination_class()
         page = pages.paginate_queryset(runs_of(prompt_get(prompt_id)), request, view=self)
         return pages.get_paginated_response(RunOutput(page, many=True).data)

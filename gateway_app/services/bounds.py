@@ -30,9 +30,14 @@ def output_bound(request: CallRequest, model: ModelSnap) -> int:
     return min(default, limit or default) if request.is_stream else limit or default
 
 
-def hold_amount(price: PriceRef, request: CallRequest, *, max_tokens: int) -> Decimal:
+def input_bound(request: CallRequest, model: ModelSnap) -> int:
+    """Return the most input tokens to hold for: a model reads no more than fits its context."""
+    return min(request.input_bound, model.context_window or request.input_bound)
+
+
+def hold_amount(price: PriceRef, request: CallRequest, *, input_tokens: int, max_tokens: int) -> Decimal:
     """Return the price in USD of the most tokens that can be read and written, and of the images asked for."""
     dearest = "cache_write" if price.cache_write > price.input else "input"
     output = "reasoning" if price.reasoning > price.output else "output"
-    bound = TokenBuckets(**{dearest: request.input_bound, output: max_tokens})
+    bound = TokenBuckets(**{dearest: input_tokens, output: max_tokens})
     return max(price_cost(price, bound, images=request.images, image_tier=request.image_tier), LEAST)

@@ -54,12 +54,13 @@ class Attempt:
 class Option:
     """A model that the call can be made with: the one asked for, or a cheaper one that a budget turns it into.
 
-    ``amount`` is the most that it can cost in USD, ``max_tokens`` the most output that this covers.
+    ``amount`` is the most that it can cost in USD for ``input_tokens`` of input and ``max_tokens`` of output.
     """
 
     model: ModelSnap
     price: PriceRef
     candidates: tuple[Candidate, ...]
+    input_tokens: int
     max_tokens: int
     amount: Decimal
 

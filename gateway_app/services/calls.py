@@ -174,7 +174,7 @@ def leased(call: Call, answer: Answer) -> None:
 def extending(call: Call, output_tokens: int) -> Item:
     """The item that holds enough for ``output_tokens`` of output, and some more."""
     more = round(output_tokens * EXTENSION)
-    amount = hold_amount(call.price, call.request, max_tokens=more)
+    amount = hold_amount(call.price, call.request, input_tokens=call.chosen.input_tokens, max_tokens=more)
     return leasing(call, call.endpoint.between_tokens_timeout) | {
         "do": "extend",
         "hold": str(call.hold_id),

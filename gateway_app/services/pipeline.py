@@ -21,7 +21,7 @@ from accounts_app.tenancy.context import bound
 from gateway_app.contracts import Ending, Settlement
 from gateway_app.exceptions import CallTakenOver
 from gateway_app.services import calls, metrics
-from gateway_app.services.books import abooks_write, books_write
+from gateway_app.services.books import Answer, abooks_write, books_write
 from gateway_app.services.call import Call
 from gateway_app.services.house import house_run
 from gateway_app.services.recovery import operation_free
@@ -186,7 +186,7 @@ async def _before(call: Call) -> None:
             await step.before(call)
 
 
-def _write(call: Call) -> dict[str, object]:
+def _write(call: Call) -> Answer:
     with transaction.atomic(durable=True):
         return books_write(calls.opening(call))
 

@@ -72,7 +72,7 @@ class Limits(Step):
     async def before(self, call: Call) -> None:
         if not call.limits:
             return
-        most = call.request.input_bound + call.options[0].max_tokens
+        most = call.options[0].input_tokens + call.options[0].max_tokens
         call.allowance = await limiter().take(call.organization_id, call.limits, most)
         if not call.allowance.allowed:
             raise call.allowance.refusal()
@@ -111,11 +111,12 @@ def _may(call: Call, model: ModelSnap) -> bool:
 
 def _option(call: Call, model: ModelSnap) -> Option:
     price = call.snapshot.price(model.key, timezone.now())
-    most = bounds.output_bound(call.request, model)
+    read, written = bounds.input_bound(call.request, model), bounds.output_bound(call.request, model)
     return Option(
         model=model,
         price=price,
         candidates=tuple(candidates_ordered(model)),
-        max_tokens=most,
-        amount=bounds.hold_amount(price, call.request, max_tokens=most),
+        input_tokens=read,
+        max_tokens=written,
+        amount=bounds.hold_amount(price, call.request, input_tokens=read, max_tokens=written),
     )

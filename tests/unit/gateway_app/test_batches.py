@@ -1,0 +1,68 @@
+"""Together what comes together, alone what cannot be done."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from gateway_app.services.batches import Batch
+
+
+class Work:
+    """Doubles numbers, one batch at a time; 13 cannot be doubled."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.at_once = 0
+
+    async def __call__(self, items: Sequence[int]) -> Sequence[int]:
+        self.batches.append(list(items))
+        self.at_once += 1
+        assert self.at_once == 1
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        if 13 in items:
+            raise ValueError("13")
+        return [2 * item for item in items]
+
+
+def test_what_comes_while_others_are_being_done_goes_together() -> None:
+    async def scene() -> tuple[list[int], list[list[int]]]:
+        work = Work()
+        batch = Batch(work, most=4)
+        first = asyncio.create_task(batch.do(1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        results = await asyncio.gather(*(batch.do(number) for number in range(2, 9)))
+        return [await first, *results], work.batches
+
+    results, batches = asyncio.run(scene())
+    assert results == [2, 4, 6, 8, 10, 12, 14, 16]
+    assert batches == [[1], [2, 3, 4, 5], [6, 7, 8]]
+
+
+def test_one_that_cannot_be_done_does_not_take_the_others_with_it() -> None:
+    async def scene() -> tuple[list[int | BaseException], list[list[int]]]:
+        work = Work()
+        batch = Batch(work)
+        return await asyncio.gather(*map(batch.do, (1, 13, 3)), return_exceptions=True), work.batches
+
+    results, batches = asyncio.run(scene())
+    assert (results[0], results[2]) == (2, 6)
+    assert isinstance(results[1], ValueError)
+    assert batches == [[1, 13, 3], [1], [13], [3]]
+
+
+def test_whoever_leaves_does_not_undo_the_work() -> None:
+    async def scene() -> list[list[int]]:
+        work = Work()
+        batch = Batch(work)
+        leaving = asyncio.create_task(batch.do(1))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert await batch.do(2) == 4
+        return work.batches
+
+    assert asyncio.run(scene()) == [[1], [2]]

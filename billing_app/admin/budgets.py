@@ -26,7 +26,7 @@ class PresentWindows(admin.SimpleListFilter):
     title = _("period")
     parameter_name = "present"
 
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, object]]:
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, Any]]:
         return [("now", _("now")), ("soft", _("now, over the warning")), ("full", _("now, used up"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[BudgetWindow]) -> QuerySet[BudgetWindow]:

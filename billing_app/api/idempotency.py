@@ -70,8 +70,8 @@ def key_of(request: Request) -> str:
 
 def _rendered(view: APIView, request: Request, response: Response) -> Response:
     # As the view itself does when it finishes; the bytes are needed now.
-    response.accepted_renderer = request.accepted_renderer  # type: ignore[attr-defined]
-    response.accepted_media_type = request.accepted_media_type  # type: ignore[attr-defined]
+    response.accepted_renderer = request.accepted_renderer
+    response.accepted_media_type = request.accepted_media_type
     response.renderer_context = view.get_renderer_context()  # type: ignore[attr-defined]
     response.render()
     return response

@@ -27,7 +27,7 @@ class RefundInput(serializers.Serializer[None]):
     note = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
 
 
-class RefundOutput(serializers.Serializer[None]):
+class RefundOutput(serializers.Serializer[Any]):
     hold_id = serializers.UUIDField()
     refunded = serializers.DecimalField(**_AMOUNT)
 

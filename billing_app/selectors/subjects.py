@@ -18,10 +18,10 @@ GROUPS: dict[str, str | Promise] = {
 }
 
 
-def subject_choices(names: Names) -> list[tuple[str, Any]]:
+def subject_choices(names: Names) -> list[tuple[Any, Any]]:
     """Return the choices of a select: ``organization``, or ``scope:id`` in a group for each scope."""
     known = {"project": names.projects, "member": names.members, "key": names.keys}
-    groups = [
+    groups: list[tuple[Any, Any]] = [
         (words, [(f"{scope}:{pk}", name) for pk, name in known[scope].items()]) for scope, words in GROUPS.items()
     ]
     return [(ORGANIZATION, _("The whole organization")), *(group for group in groups if group[1])]

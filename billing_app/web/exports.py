@@ -68,6 +68,6 @@ class UsageExportView(ExportView):
 
 async def _asynchronous(pieces: Iterator[str]) -> AsyncIterator[str]:
     # Django would read a plain iterator to its end before it sends the first byte.
-    following = sync_to_async(next)
-    while (piece := await following(pieces, None)) is not None:
+    following = sync_to_async(lambda: next(pieces, None))
+    while (piece := await following()) is not None:
         yield piece

@@ -24,7 +24,8 @@ FORM = {"subject": "organization", "period": "month", "limit_usd": "5", "soft_pe
 
 def budget_of(somebody: Person, limit: str = "1", **fields: Any) -> uuid.UUID:
     with somebody.at_work():
-        return budget_set(**{"scope": "organization", "period": "month", "limit_usd": USD(limit)} | fields).id
+        chosen: dict[str, Any] = {"scope": "organization", "period": "month", "limit_usd": USD(limit)}
+        return budget_set(**(chosen | fields)).id
 
 
 @pytest.fixture

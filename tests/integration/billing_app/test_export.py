@@ -27,11 +27,11 @@ def csv_of(client: Client, address: str) -> list[dict[str, str]]:
     answer = client.get(address)
     assert answer.status_code == 200
     assert "attachment" in answer["Content-Disposition"]
-    return list(csv.DictReader(io.StringIO(answer.getvalue().decode())))  # type: ignore[attr-defined]
+    return list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
 
 
 def json_of(client: Client, address: str) -> Any:
-    return json.loads(client.get(address).getvalue())  # type: ignore[attr-defined]
+    return json.loads(client.get(address).getvalue())
 
 
 @pytest.fixture

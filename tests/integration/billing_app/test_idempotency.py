@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -31,9 +30,9 @@ def open_topups(settings: Settings) -> None:
     settings.WALLET_SELF_TOPUP = True
 
 
-def post(client: Client, body: Any, key: str | None = "key-1", address: str = TOPUPS) -> HttpResponse:
+def post(client: Client, body: Any, key: str | None = "key-1", address: str = TOPUPS) -> Any:
     headers = {} if key is None else {"Idempotency-Key": key}
-    return client.post(address, body, content_type="application/json", headers=headers)  # type: ignore[return-value]
+    return client.post(address, body, content_type="application/json", headers=headers)
 
 
 def balance_of(somebody: Person) -> Decimal:

@@ -24,6 +24,7 @@ class TransactionKind(models.TextChoices):
     ADJUST = "adjust", pgettext_lazy("ledger entry", "Adjustment")
 
 
+_RARE = [TransactionKind.TOPUP, TransactionKind.REFUND, TransactionKind.ADJUST]
 _OF_HOLDS = [TransactionKind.HOLD, TransactionKind.CAPTURE, TransactionKind.RELEASE, TransactionKind.REFUND]
 
 
@@ -34,7 +35,7 @@ class Transaction(models.Model):
     # Without keys of their own to organization, wallet and hold: the composite ones below keep all three (see the
     # migrations), and each key costs every entry a look-up.
     organization = models.ForeignKey(
-        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_constraint=False
+        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
     # No foreign key: the entry outlives the user, and SET NULL would be an UPDATE.
     user_id = models.UUIDField(_("user"), null=True, blank=True)
@@ -69,7 +70,8 @@ class Transaction(models.Model):
         ordering = ["-created_at", "-seq"]
         constraints = [
             models.UniqueConstraint(fields=["wallet", "idempotency_key"], name="transaction_key_once"),
-            models.UniqueConstraint(fields=["wallet", "seq"], name="transaction_seq_once"),
+            # An organization has one wallet; so this is also the index of the ledger's pages and exports.
+            models.UniqueConstraint(fields=["organization", "seq"], name="transaction_seq_once"),
             # A hold resolves once: at most one capture, and at most one return of what was not captured.
             models.UniqueConstraint(fields=["hold"], condition=Q(kind="capture"), name="transaction_one_capture"),
             models.UniqueConstraint(fields=["hold"], condition=Q(kind="release"), name="transaction_one_release"),
@@ -89,8 +91,8 @@ class Transaction(models.Model):
         indexes = [
             # everything that one request did to the ledger
             models.Index(fields=["trace_id"], name="transaction_by_trace"),
-            # the entries of one kind on the wallet page and in the API, newest first
-            models.Index(fields=["wallet", "kind", "-seq"], name="transaction_by_kind"),
+            # the entries of a kind that is rare among those of calls, newest first
+            models.Index(fields=["organization", "kind", "-seq"], condition=Q(kind__in=_RARE), name="transaction_rare"),
             # the reconciliation of one day, over all organizations
             BrinIndex(fields=["created_at"], name="transaction_by_moment"),
         ]

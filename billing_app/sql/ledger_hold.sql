@@ -30,15 +30,17 @@ BEGIN
         RETURN ledger_refusal(wallet.id, entry.idempotency_key, jsonb_build_object(
             'outcome', 'insufficient_funds', 'balance', wallet.balance::text, 'frozen', wallet.frozen::text));
     END IF;
-    FOR budget IN SELECT * FROM ledger_windows(organization, project, entry.user_id, api_key) LOOP
-        windows := windows || budget.window_id;
-        -- One that refuses goes before one that would let a cheaper call through.
-        IF budget.is_active AND budget.taken + entry.amount > budget.limit_usd
-           AND (refusal IS NULL OR refusal->>'on_exceed' = 'fallback') THEN
-            refusal := ledger_over_budget(
-                budget.budget_id, budget.scope, budget.limit_usd, budget.taken, budget.on_exceed);
-        END IF;
-    END LOOP;
+    IF EXISTS (SELECT FROM budgets WHERE organization_id = organization) THEN
+        FOR budget IN SELECT * FROM ledger_windows(organization, project, entry.user_id, api_key) LOOP
+            windows := windows || budget.window_id;
+            -- One that refuses goes before one that would let a cheaper call through.
+            IF budget.is_active AND budget.taken + entry.amount > budget.limit_usd
+               AND (refusal IS NULL OR refusal->>'on_exceed' = 'fallback') THEN
+                refusal := ledger_over_budget(
+                    budget.budget_id, budget.scope, budget.limit_usd, budget.taken, budget.on_exceed);
+            END IF;
+        END LOOP;
+    END IF;
     IF refusal IS NOT NULL THEN
         UPDATE budget_windows SET refused_at = clock_timestamp()
         WHERE id = ANY (windows) AND budget_id = (refusal->>'budget')::uuid AND refused_at IS NULL;

@@ -33,10 +33,12 @@ BEGIN
     RETURN wallet;
 END $$;
 
-CREATE FUNCTION ledger_save(wallet wallets) RETURNS void LANGUAGE sql AS $$
+-- In plpgsql, which keeps its plan.
+CREATE FUNCTION ledger_save(wallet wallets) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     UPDATE wallets SET balance = wallet.balance, frozen = wallet.frozen, seq = wallet.seq, hash = wallet.hash
-    WHERE id = wallet.id
-$$;
+    WHERE id = wallet.id;
+END $$;
 
 -- Why nothing was done: a request that came before under the same key, or what the caller found.
 CREATE FUNCTION ledger_refusal(wallet uuid, key text, refusal jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$

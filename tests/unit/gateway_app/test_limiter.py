@@ -101,10 +101,14 @@ async def test_what_was_reserved_but_not_used_is_free_at_once(limiter: RateLimit
     assert not (await limiter.take(organization_id, [limit], 1)).allowed
 
 
-async def test_what_was_used_beyond_the_reserve_counts_from_now(limiter: RateLimiter) -> None:
+async def test_what_was_used_beyond_the_reserve_counts_from_now(limiter: RateLimiter, clock: Clock) -> None:
     organization_id, limit = uuid4(), rule(tokens=100)
-    await limiter.correct(await limiter.take(organization_id, [limit], 10), 95)
-    assert not (await limiter.take(organization_id, [limit], 6)).allowed
+    begun = await limiter.take(organization_id, [limit], 10)
+    clock.pass_ms(20_000)
+    await limiter.correct(begun, 95)
+    refused = await limiter.take(organization_id, [limit], 6)
+    assert refused.tokens is not None
+    assert (refused.allowed, refused.retry_after_ms, refused.tokens.reset_ms) == (False, 41_000, 61_000)
     assert (await limiter.take(organization_id, [limit], 5)).allowed
 
 
@@ -119,11 +123,15 @@ async def test_a_call_given_back_never_happened(limiter: RateLimiter, clock: Clo
     assert again.requests.remaining == 0
 
 
-async def test_what_has_left_the_window_is_not_given_back_twice(limiter: RateLimiter, clock: Clock) -> None:
-    organization_id, limit = uuid4(), rule(requests=2)
+async def test_what_has_left_the_window_is_not_given_back_from_what_took_its_place(
+    limiter: RateLimiter, clock: Clock
+) -> None:
+    organization_id, limit = uuid4(), rule(requests=3)
     old = await limiter.take(organization_id, [limit], 0)
-    clock.pass_ms(61_000)
-    await limiter.take(organization_id, [limit], 0)
+    for pause in (30_000, 31_000):
+        clock.pass_ms(pause)
+        await limiter.take(organization_id, [limit], 0)
+    clock.pass_ms(1_000)
     await limiter.give_back(old)
     answer = await limiter.take(organization_id, [limit], 0)
     assert answer.requests is not None
@@ -135,6 +143,26 @@ async def test_a_refused_call_gives_nothing_back(limiter: RateLimiter) -> None:
     await limiter.take(organization_id, [limit], 0)
     await limiter.give_back(await limiter.take(organization_id, [limit], 0))
     assert not (await limiter.take(organization_id, [limit], 0)).allowed
+
+
+async def test_given_back_twice_frees_no_more_than_once(limiter: RateLimiter) -> None:
+    organization_id, limit = uuid4(), rule(requests=1, tokens=10)
+    first = await limiter.take(organization_id, [limit], 10)
+    await limiter.give_back(first)
+    await limiter.give_back(first)
+    await limiter.correct(first, 0)
+    answers = [await limiter.take(organization_id, [limit], 5) for _ in range(2)]
+    assert [answer.allowed for answer in answers] == [True, False]
+
+
+async def test_less_than_sixty_seconds_is_one_window_wherever_it_begins(limiter: RateLimiter, clock: Clock) -> None:
+    organization_id, limit = uuid4(), rule(requests=1)
+    clock.pass_ms(999)
+    assert (await limiter.take(organization_id, [limit], 0)).allowed
+    clock.pass_ms(59_999)  # 60 cells later
+    assert not (await limiter.take(organization_id, [limit], 0)).allowed
+    clock.pass_ms(1_000)
+    assert (await limiter.take(organization_id, [limit], 0)).allowed
 
 
 async def test_a_clock_that_steps_back_frees_nothing(limiter: RateLimiter, clock: Clock) -> None:
@@ -162,7 +190,11 @@ async def test_headers_tell_of_the_tightest_rule_in_openais_words(limiter: RateL
 _STEPS = st.lists(
     st.tuples(
         st.sampled_from(["take", "take", "take", "correct", "give_back"]),
-        st.integers(0, 40_000),  # ms that pass before it
+        st.one_of(  # ms that pass before it: any, and those around a minute
+            st.just(0),
+            st.integers(0, 40_000),
+            st.sampled_from([1, 999, 1_000, 58_999, 59_001, 59_999, 60_000, 60_001, 60_999, 61_000, 200_000]),
+        ),
         st.integers(0, 60),  # tokens taken or used
         st.integers(0, 5),  # which earlier call
     ),
@@ -171,7 +203,7 @@ _STEPS = st.lists(
 
 
 @given(steps=_STEPS, requests=st.integers(1, 5), tokens=st.integers(1, 120))
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_it_decides_as_a_plain_list_of_calls_would(
     steps: list[tuple[str, int, int, int]], requests: int, tokens: int
 ) -> None:

@@ -73,7 +73,7 @@ def invitation_list() -> QuerySet[Invitation]:
 def ip_rules(*, project_id: UUID | None = None, api_key_id: UUID | None = None) -> QuerySet[IpRule]:
     """Return the rules of the bound organization for all of it, or for one project or key; denials first."""
     rules = IpRule.objects.filter(organization_id=current_organization_id())
-    return rules.filter(project_id=project_id, api_key_id=api_key_id).select_related("user").order_by("-action", "pk")
+    return rules.filter(project=project_id, api_key=api_key_id).select_related("user").order_by("-action", "pk")
 
 
 def ip_rules_all() -> QuerySet[IpRule]:

@@ -65,7 +65,7 @@ def invitation_offer(token: str) -> InvitationOffer:
     invitation = _by_token(token)
     with bound(Tenant(organization_id=invitation.organization_id)), transaction.atomic():
         organization = Organization.objects.get(pk=invitation.organization_id)
-        inviter = User.objects.filter(pk=invitation.user_id).first()
+        inviter = User.objects.filter(pk=invitation.user_id).first() if invitation.user_id else None
     return InvitationOffer(
         organization_id=organization.pk,
         organization_name=organization.name,

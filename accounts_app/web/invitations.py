@@ -27,9 +27,16 @@ from accounts_app.web.organization import OrganizationPage
 TOKEN = "invitation"  # noqa: S105
 
 
-class InvitationSendView(ManagerMixin, OrganizationPage):
-    """Invite; the link is in the mail and, once, in this answer."""
+class SentPage(ManagerMixin, OrganizationPage):
+    """The organization's page with the link just sent, which is in the mail and, once, in this answer."""
 
+    def sent(self, invitation: SentInvitation) -> HttpResponse:
+        response = self.page(sent=invitation)
+        add_never_cache_headers(response)
+        return response
+
+
+class InvitationSendView(SentPage):
     def post(self, request: HttpRequest) -> HttpResponse:
         form = MemberForm(request.POST)
         if form.is_valid():
@@ -39,13 +46,8 @@ class InvitationSendView(ManagerMixin, OrganizationPage):
                 form.add_error(error.details[0].field, error.message)
         return self.page(status=400, member_form=form)
 
-    def sent(self, invitation: SentInvitation) -> HttpResponse:
-        response = self.page(sent=invitation)
-        add_never_cache_headers(response)
-        return response
 
-
-class InvitationResendView(InvitationSendView):
+class InvitationResendView(SentPage):
     def post(self, request: HttpRequest, invitation_id: UUID) -> HttpResponse:
         try:
             return self.sent(invitation_resend(invitation_id=invitation_id, base_url=request.build_absolute_uri("/")))

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 from django.db import IntegrityError, transaction
 
@@ -27,12 +29,13 @@ def test_a_viewer_makes_and_changes_none() -> None:
     owner, viewer = team(Role.VIEWER)
     with owner.at_work():
         project = project_create(name="Search")
-    for deed in (
+    deeds: tuple[Callable[[], Project], ...] = (
         lambda: project_create(name="x"),
         lambda: project_change(project_id=project.pk, name="x", description="", log_prompts=False),
         lambda: project_archive(project_id=project.pk),
         lambda: project_restore(project_id=project.pk),
-    ):
+    )
+    for deed in deeds:
         with pytest.raises(PermissionRefused), viewer.at_work():
             deed()
 

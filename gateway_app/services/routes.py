@@ -1,4 +1,4 @@
-"""From a model's key to the endpoints that serve it."""
+"""From a model to the endpoints that serve it: rows, and the settings that stand above them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -39,42 +39,6 @@ class Candidate:
     upstream_name: str
     priority: int = 100
     weight: int = 1
-
-
-@dataclass(frozen=True)
-class Route:
-    """Where a model is and what it can do."""
-
-    model_key: str
-    upstream_name: str
-    context_window: int
-    max_output_tokens: int
-    is_reasoning: bool
-    endpoint: Endpoint
-
-
-def route_of(model_key: str = "") -> Route:
-    """Return the first route to a chat model, by default the default one.
-
-    Raises ModelNotFound for a model that is unknown, switched off or not of a provider that is set up, and
-    ModelUnavailable when no provider is. Needs a transaction.
-    """
-    entries = [entry for entry in entries_load() if entry.kind == ModelKind.CHAT]
-    key = model_key or default_key(entries)
-    if not key:
-        raise no_provider()
-    entry = next((entry for entry in entries if entry.key == key), None)
-    candidates = candidates_of(entry) if entry else ()
-    if entry is None or not candidates:
-        raise unknown_model(key)
-    return Route(
-        model_key=entry.key,
-        upstream_name=candidates[0].upstream_name,
-        context_window=entry.context_window,
-        max_output_tokens=entry.max_output_tokens,
-        is_reasoning=entry.is_reasoning,
-        endpoint=candidates[0].endpoint,
-    )
 
 
 def entries_load() -> list[ModelEntry]:

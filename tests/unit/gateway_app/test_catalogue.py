@@ -15,7 +15,7 @@ from gateway_app.catalogue import MODELS, PROVIDERS
 from gateway_app.exceptions import ModelNotFound, ModelUnavailable
 from gateway_app.models import ModelEntry, ModelRoute, Provider
 from gateway_app.services.catalogue import catalogue_refresh, model_price, models_sync
-from gateway_app.services.routes import route_of
+from gateway_app.services.snapshot import snapshot_load
 from tests.factories.gateway import scripted_model, scripted_provider
 from tests.support.upstream import ScriptedUpstream
 
@@ -112,10 +112,10 @@ def test_a_provider_is_asked_for_its_models_and_new_ones_stay_inactive(upstream:
         assert (route.entry.is_active, route.provider_id, route.listed_at is None) == (False, provider.pk, False)
         assert AuditLog.objects.filter(action="models.sync", target_id=str(provider.pk)).count() == 2
         with pytest.raises(ModelNotFound):
-            route_of(new)
+            snapshot_load().model(new)
         arguments = ("--input", "1.5", "--output", "6", "--per-request", "0.01", "--per-image", "0.04")
         call_command("price_model", new, *arguments, stdout=StringIO())
-        assert route_of(new).upstream_name == new
+        assert snapshot_load().model(new).candidates[0].upstream_name == new
         price = price_current(model_key=new)
         assert (price.input, price.per_request, price.per_image) == (Decimal("1.5"), Decimal("0.01"), Decimal("0.04"))
 

@@ -9,7 +9,8 @@ from billing_app.services.prices import price_current
 from gateway_app import selectors
 from gateway_app.exceptions import ModelNotFound, ModelUnavailable
 from gateway_app.models import ModelEntry, ModelRoute, Provider
-from gateway_app.services.routes import route_of
+from gateway_app.services.routes import Endpoint
+from gateway_app.services.snapshot import ModelSnap, snapshot_load
 
 pytestmark = pytest.mark.django_db
 
@@ -23,6 +24,14 @@ def nothing_set_up(settings: Settings, db: None) -> None:
         Provider.objects.exclude(key__in=("openai", "anthropic", "deepseek", "local")).update(is_active=False)
 
 
+def _model(key: str = "") -> ModelSnap:
+    return snapshot_load().model(key)
+
+
+def _endpoint(key: str = "") -> Endpoint:
+    return _model(key).candidates[0].endpoint
+
+
 def _callable() -> set[str]:
     return {card.key for card in selectors.model_list() if card.is_available and card.kind == "chat"}
 
@@ -30,42 +39,42 @@ def _callable() -> set[str]:
 def test_with_nothing_set_up_nothing_can_be_called() -> None:
     assert (_callable(), selectors.default_model_key(), selectors.local_model_notice()) == (set(), "", False)
     with pytest.raises(ModelUnavailable, match="OPENAI_API_KEY"):
-        route_of()
+        _model()
     with pytest.raises(ModelNotFound):
-        route_of("gpt-4o-mini")
+        _model("gpt-4o-mini")
 
 
 def test_with_a_key_only_that_providers_models_are_active(settings: Settings) -> None:
     settings.OPENAI_API_KEY = "sk-x"
-    route = route_of()
-    assert (route.model_key, route.endpoint.url) == ("gpt-4o-mini", "https://api.openai.com/v1")
-    assert route.endpoint.api_key == "sk-x"
+    model, endpoint = _model(), _endpoint()
+    assert (model.key, endpoint.url) == ("gpt-4o-mini", "https://api.openai.com/v1")
+    assert endpoint.api_key == "sk-x"
     assert {"gpt-4o", "gpt-4.1", "o3"} <= _callable()
     assert {"deepseek-chat", "claude-haiku-4-5", "smollm2-135m-instruct"}.isdisjoint(_callable())
     with pytest.raises(ModelNotFound):
-        route_of("deepseek-chat")
+        _model("deepseek-chat")
 
 
 def test_a_second_providers_key_adds_its_models(settings: Settings) -> None:
     settings.OPENAI_API_KEY, settings.DEEPSEEK_API_KEY = "sk-x", "ds-x"
-    assert route_of("deepseek-chat").endpoint.api_key == "ds-x"
+    assert _endpoint("deepseek-chat").api_key == "ds-x"
     assert selectors.default_model_key() == "gpt-4o-mini"
 
 
 def test_the_local_model_writes_when_nothing_else_does(settings: Settings) -> None:
     settings.LOCAL_MODEL_URL = "http://127.0.0.1:9/v1"
-    route = route_of()
-    assert (route.model_key, route.endpoint.url) == ("smollm2-135m-instruct", "http://127.0.0.1:9/v1")
+    model, endpoint = _model(), _endpoint()
+    assert (model.key, endpoint.url) == ("smollm2-135m-instruct", "http://127.0.0.1:9/v1")
     assert (_callable(), selectors.local_model_notice()) == ({"smollm2-135m-instruct"}, True)
-    assert price_current(model_key=route.model_key).output > 0
+    assert price_current(model_key=model.key).output > 0
     settings.OPENAI_API_KEY = "sk-x"
     assert (selectors.default_model_key(), selectors.local_model_notice()) == ("gpt-4o-mini", False)
-    assert route_of("smollm2-135m-instruct").endpoint.provider == "local"
+    assert _endpoint("smollm2-135m-instruct").provider == "local"
 
 
 def test_the_setting_chooses_the_default(settings: Settings) -> None:
     settings.OPENAI_API_KEY, settings.OPENAI_MODEL = "sk-x", "gpt-4.1"
-    assert (selectors.default_model_key(), route_of().model_key) == ("gpt-4.1", "gpt-4.1")
+    assert (selectors.default_model_key(), _model().key) == ("gpt-4.1", "gpt-4.1")
 
 
 def test_the_operators_choice_comes_before_ours(settings: Settings) -> None:
@@ -78,13 +87,13 @@ def test_the_operators_choice_comes_before_ours(settings: Settings) -> None:
 
 def test_an_endpoint_of_ones_own_needs_no_key(settings: Settings) -> None:
     settings.OPENAI_BASE_URL = "http://127.0.0.1:9/v1"
-    assert route_of().endpoint.url == "http://127.0.0.1:9/v1"
-    assert route_of().endpoint.api_key == "none"
+    assert _endpoint().url == "http://127.0.0.1:9/v1"
+    assert _endpoint().api_key == "none"
 
 
 def test_an_endpoint_of_ones_own_serves_the_model_it_is_said_to(settings: Settings) -> None:
     settings.OPENAI_BASE_URL, settings.OPENAI_MODEL = "http://127.0.0.1:9/v1", "deepseek-chat"
-    assert route_of().endpoint.url == "http://127.0.0.1:9/v1"
+    assert _endpoint().url == "http://127.0.0.1:9/v1"
     assert _callable() == {"deepseek-chat"}
     ModelRoute.objects.filter(entry__key="gpt-4o").update(listed_at="2026-11-22T00:00:00Z")
     assert _callable() == {"deepseek-chat", "gpt-4o"}  # the endpoint listed it itself
@@ -93,7 +102,7 @@ def test_an_endpoint_of_ones_own_serves_the_model_it_is_said_to(settings: Settin
 def test_a_model_without_price_is_inactive_and_the_remedy_is_told(settings: Settings) -> None:
     settings.OPENAI_BASE_URL, settings.OPENAI_MODEL = "http://127.0.0.1:9/v1", "my-own-model"
     with pytest.raises(ModelNotFound, match="price_model my-own-model"):
-        route_of()
+        _model()
     assert selectors.catalogue().default == "my-own-model"
     assert _callable() == set()
     with pytest.raises(ModelNotPriced):
@@ -104,13 +113,7 @@ def test_a_model_or_provider_that_is_switched_off_is_not_called(settings: Settin
     settings.OPENAI_API_KEY = "sk-x"
     ModelEntry.objects.filter(key="gpt-4o").update(is_active=False)
     with pytest.raises(ModelNotFound, match="gpt-4o"):
-        route_of("gpt-4o")
+        _model("gpt-4o")
     Provider.objects.filter(key="openai").update(is_active=False)
     with pytest.raises(ModelUnavailable):
-        route_of()
-
-
-def test_an_embedding_model_is_no_chat_model(settings: Settings) -> None:
-    settings.OPENAI_API_KEY = "sk-x"
-    with pytest.raises(ModelNotFound):
-        route_of("text-embedding-3-small")
+        _model()

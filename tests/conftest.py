@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.fixtures.outages",
     "tests.fixtures.stack",
     "tests.fixtures.upstream",
+    "tests.fixtures.v1",
     "tests.fixtures.workflows",
 ]
 

@@ -6,9 +6,11 @@ a secret. Providers are not sent a ``traceparent``: whom a call belongs to is no
 """
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ ENDPOINT = str(env("OTEL_EXPORTER_OTLP_ENDPOINT", default=""))
 
 Attributes = Mapping[str, str | int | float | bool]
 
+_NS = 1_000_000_000
 _next_trace_id: ContextVar[str] = ContextVar("next_trace_id", default="")
 
 
@@ -57,6 +60,24 @@ def span(name: str, *, trace_id: str = "", parent: str = "", attributes: Attribu
         except Exception as error:
             current.set_status(Status(StatusCode.ERROR, type(error).__name__))
             raise
+
+
+def past(
+    name: str, seconds: float, *, trace_id: str, ended_at: datetime | None = None, attributes: Attributes | None = None
+) -> None:
+    """Note something of this trace that took so long and has ended, just now or at ``ended_at``.
+
+    For what is timed anyway, or begins in one coroutine and ends in another.
+    """
+    if ENDPOINT:
+        end = time.time_ns() if ended_at is None else int(ended_at.timestamp() * _NS)
+        tracer = _provider(os.getpid()).get_tracer("deepspace")
+        tracer.start_span(
+            name,
+            context=_context(trace_id, ""),
+            start_time=end - int(seconds * _NS),
+            attributes=dict(attributes or {}),
+        ).end(end)
 
 
 def traceparent() -> str:

@@ -18,6 +18,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils.module_loading import import_string
 
 from accounts_app.tenancy.context import bound
+from config import tracing
 from gateway_app.contracts import Ending, Settlement
 from gateway_app.exceptions import CallTakenOver
 from gateway_app.services import calls, metrics
@@ -200,3 +201,4 @@ def _timed(call: Call, name: str) -> Iterator[None]:
         seconds = time.perf_counter() - began
         call.timings[name] = call.timings.get(name, 0) + seconds
         metrics.step_timed(name, seconds)
+        tracing.past(f"step {name}", seconds, trace_id=call.trace_id)

@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from accounts_app.exceptions import AddressRefused, PermissionRefused, TenantRequired
 from accounts_app.services.addresses import address_admitted
 from accounts_app.services.principals import can_write
+from config import tracing
 from gateway_app.contracts import Ending
 from gateway_app.exceptions import ModelNotFound
 from gateway_app.services import bounds, metrics
@@ -88,7 +89,7 @@ class Limits(Step):
 
 
 class Count(Step):
-    """Counts for the graphs."""
+    """Counts for the graphs, and a span for each try at a provider."""
 
     async def after(self, call: Call, ending: Ending) -> None:
         if call.settlement is None:
@@ -103,6 +104,19 @@ class Count(Step):
         )
         for attempt in call.attempts:
             metrics.attempt_counted(provider=attempt.provider, outcome=attempt.status.value)
+            tracing.past(
+                "provider call",
+                (attempt.latency_ms or 0) / 1000,
+                trace_id=call.trace_id,
+                ended_at=attempt.ended_at,
+                attributes={
+                    "provider": attempt.provider,
+                    "model": call.model_key,
+                    "attempt": attempt.number,
+                    "outcome": attempt.status.value,
+                    "http.response.status_code": attempt.http_status or 0,
+                },
+            )
 
 
 def _may(call: Call, model: ModelSnap) -> bool:

@@ -30,13 +30,17 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     request = Request(scope, receive)
     answer = Answer(request, send)
     path = request.path.removeprefix(PREFIX)
-    with bind_trace(request.trace_id), tracing.span("v1", trace_id=request.trace_id):
+    parent = request.headers.get(b"traceparent", b"").decode("latin-1")
+    with bind_trace(request.trace_id), tracing.span("v1", trace_id=request.trace_id, parent=parent) as span:
         try:
             await _dispatch(request, answer, path)
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - logged where it becomes an answer
             await _refuse(answer, DependencyDown() if isinstance(error, CacheStale) else error)
+        if span is not None:
+            span.set_attribute("http.route", f"{PREFIX}{_endpoint(path)}")
+            span.set_attribute("http.response.status_code", answer.status)
     _count(request, answer, path)
 
 
@@ -69,6 +73,9 @@ async def _refuse(answer: Answer, error: Exception) -> None:
 
 
 def _count(request: Request, answer: Answer, path: str) -> None:
-    endpoint = path if path in WIRES else _MODELS if path.startswith(_MODELS) else _OTHER
     seconds = time.monotonic() - request.began
-    metrics.call_counted(endpoint=endpoint, status=answer.status, seconds=seconds, method=request.method)
+    metrics.call_counted(endpoint=_endpoint(path), status=answer.status, seconds=seconds, method=request.method)
+
+
+def _endpoint(path: str) -> str:
+    return path if path in WIRES else _MODELS if path.startswith(_MODELS) else _OTHER

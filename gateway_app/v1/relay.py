@@ -11,6 +11,7 @@ from accounts_app.exceptions import DeepSpaceError
 from gateway_app.contracts import Ending, Outcome, Settlement, StoredAnswer
 from gateway_app.exceptions import UpstreamCut, UpstreamTimeout
 from gateway_app.services.call import Call
+from gateway_app.services.prompt_log import exchange_log
 from gateway_app.services.upstream import UPSTREAM_ERRORS
 from gateway_app.v1 import heads
 from gateway_app.v1.answers import Answer
@@ -35,6 +36,7 @@ class Relay(ABC):
         self, request: Request, answer: Answer, call: Call, *, wire: Wire, wanted: Wanted, body: bytes
     ) -> None:
         self.request, self.answer, self.call = request, answer, call
+        self.body = body
         self.wire, self.wanted = wire, wanted
         self.tries = Tries(call, wire, wanted, body)
         self.opened: Opened | None = None
@@ -65,6 +67,7 @@ class Relay(ABC):
         if self.call.request.operation_key and ending in WHOLE:
             self._keep(self.stored(ending))
         settled = await settle(self.call, ending)
+        exchange_log(is_wanted=self.logs_prompts, call_id=self.call.id, request=self.body, answer=self.said())
         if stopping is not None:
             raise stopping
         if ending is not Ending.CLIENT_GONE:
@@ -81,6 +84,15 @@ class Relay(ABC):
     @abstractmethod
     async def finish(self, ending: Ending, settled: Settlement | None) -> None:
         """Send what is still to be sent, now that the call is settled."""
+
+    @abstractmethod
+    def said(self) -> bytes:
+        """Return what the caller was answered, for the log of a project that asks for it."""
+
+    @property
+    def logs_prompts(self) -> bool:
+        """Whether the caller's project wants what is asked and answered in the log."""
+        return self.call.card is not None and self.call.card.log_prompts
 
     @property
     def reading(self) -> Reading | None:
@@ -160,6 +172,10 @@ class WholeRelay(Relay):
         assert self.opened
         data = self.opened.data
         return StoredAnswer(200, self._content_type(), data) if len(data) <= settings.GATEWAY_REPLAY_LIMIT else None
+
+    def said(self) -> bytes:
+        """Return the whole answer."""
+        return self.opened.data if self.opened else b""
 
     async def finish(self, ending: Ending, settled: Settlement | None) -> None:
         """Send the answer, or why there is none."""

@@ -43,8 +43,8 @@ class StreamRelay(Relay):
 
     async def serve(self) -> None:
         """Serve the call, counted as a live stream meanwhile."""
-        # What was relayed, for as long as it may have to be given again.
-        self._kept: list[bytes] | None = [] if self.call.request.operation_key else None
+        # What was relayed, for as long as it may have to be given again or logged.
+        self._kept: list[bytes] | None = [] if self.call.request.operation_key or self.logs_prompts else None
         self._covered = self._look_at = round(self.call.max_tokens * _NEARLY)
         with metrics.stream_live():
             await super().serve()
@@ -84,6 +84,10 @@ class StreamRelay(Relay):
         if len(body) > settings.GATEWAY_REPLAY_LIMIT:
             return None
         return StoredAnswer(200, STREAM[0][1].decode(), body)
+
+    def said(self) -> bytes:
+        """Return the events, if they were kept."""
+        return b"".join(self._kept or ())
 
     async def finish(self, ending: Ending, settled: Settlement | None) -> None:
         """Send the usage and the end; or why it ends, as an event once there was one, else as an answer."""

@@ -5,7 +5,7 @@ minutes. An open transaction is refused with RuntimeError (a test's own frame is
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,7 +22,7 @@ from gateway_app.services.failures import CallError
 from gateway_app.services.limits import tenant_limit_rules
 from gateway_app.services.operations import chat_result, replayed_result, request_hash
 from gateway_app.services.snapshot import snapshot_load
-from gateway_app.services.transport import Chat
+from gateway_app.services.transport import CallerLeftError, Chat
 
 
 def chat(request: ChatRequest) -> ChatResult:
@@ -33,9 +33,13 @@ def chat(request: ChatRequest) -> ChatResult:
     return stream.result
 
 
-def chat_stream(request: ChatRequest) -> "ChatStream":
-    """Return the call as a context manager that is an iterator of text deltas."""
-    return ChatStream(request)
+def chat_stream(request: ChatRequest, should_stop: Callable[[], bool] | None = None) -> "ChatStream":
+    """Return the call as a context manager that is an iterator of text deltas.
+
+    ``should_stop`` is asked four times a second while nothing comes; True leaves the call, as closing it would: the
+    deltas end, and the result's ending is client_gone.
+    """
+    return ChatStream(request, should_stop)
 
 
 def achat_stream(request: ChatRequest) -> "AsyncChatStream":
@@ -105,6 +109,10 @@ class ChatStream(_Stream):
     EmptyAnswer, after settling. Leaving early ends the provider's work at once and settles the call as client_gone.
     """
 
+    def __init__(self, request: ChatRequest, should_stop: Callable[[], bool] | None = None) -> None:
+        super().__init__(request)
+        self._should_stop = should_stop
+
     def __enter__(self) -> Self:
         self._begin()
         self._deltas = self._run() if self._is_open else self._stored()
@@ -131,8 +139,10 @@ class ChatStream(_Stream):
         # Whatever leaves this frame unannounced, the caller has left.
         ending = Ending.CLIENT_GONE
         try:
-            yield from transport.deltas(self._chat)
+            yield from transport.deltas(self._chat, self._should_stop)
             ending = self._whole()
+        except CallerLeftError:
+            pass
         except Exception as error:
             ending = self._failed(error)
             if not isinstance(error, CallError):

@@ -1,24 +1,28 @@
 """The road to the provider: one call, its tries, its deltas; once for threads, once for event loops.
 
 Both yield text and leave what they saw in ``chat.answer`` and ``chat.call.attempts``. They raise CallError, and close
-the provider's connection at once when the caller leaves (GeneratorExit, CancelledError).
+the provider's connection at once when the caller leaves (GeneratorExit, CancelledError). A thread that may have to
+leave while the provider says nothing gives ``should_stop``: its tries run in the background's event loop.
 """
 
 import asyncio
 import logging
+import queue
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
 from gateway_app.contracts import ChatRequest
 from gateway_app.models import AttemptStatus
 from gateway_app.services import breakers
 from gateway_app.services.answers import Answer, SseReader, UpstreamError
+from gateway_app.services.background import background
 from gateway_app.services.call import Call
 from gateway_app.services.clients import async_client, sync_client
 from gateway_app.services.failures import UPSTREAM_ERRORS, CallError, failure_of, retry_delay
@@ -28,6 +32,8 @@ from gateway_app.services.watchdog import watchdog
 # After [DONE] only the end of the body can come; reading it keeps the connection usable.
 _AFTER_DONE = 1.0
 _LEFT = "The caller left."
+# Seconds between two questions whether to stop.
+_ASK = 0.25
 
 logger = logging.getLogger(__name__)
 
@@ -41,18 +47,22 @@ class Chat:
     answer: Answer = field(default_factory=Answer)
 
 
-def deltas(chat: Chat) -> Generator[str, None, None]:
-    """Yield the answer's text as it comes, asking again while nothing has come."""
+class CallerLeftError(Exception):
+    """The caller's ``should_stop`` said so while nothing came."""
+
+
+def deltas(chat: Chat, should_stop: Callable[[], bool] | None = None) -> Generator[str, None, None]:
+    """Yield the answer's text as it comes, asking again while nothing has come; raises CallerLeftError."""
     while True:
         try:
-            with closing(_try(chat)) as texts:
+            with closing(_try(chat) if should_stop is None else _try_unless(should_stop, chat)) as texts:
                 yield from texts
             delay = None
         except UPSTREAM_ERRORS as error:
             delay = _after(error, chat)
         if delay is None:
             return
-        time.sleep(delay)
+        _pause(delay, should_stop)
         _next_try(chat)
 
 
@@ -118,6 +128,46 @@ def _try(chat: Chat) -> Generator[str, None, None]:
         raise
 
 
+def _try_unless(should_stop: Callable[[], bool], chat: Chat) -> Generator[str, None, None]:
+    """A try in the background's loop; it is broken off as soon as the caller leaves or wants to stop."""
+    texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    async def read() -> None:
+        try:
+            async with aclosing(_atry(chat)) as coming:
+                async for text in coming:
+                    texts.put(text)
+        finally:
+            texts.put(None)
+
+    work = background.begin(read)
+    try:
+        while (text := _next_text(texts, should_stop)) is not None:
+            yield text
+        work.result()
+    finally:
+        if not work.is_over:
+            work.cancel()
+            chat.call.attempts[-1].end(_left_status(chat), error=_LEFT)
+
+
+def _next_text(texts: "queue.SimpleQueue[str | None]", should_stop: Callable[[], bool]) -> str | None:
+    while True:
+        try:
+            return texts.get(timeout=_ASK)
+        except queue.Empty:
+            if should_stop():
+                raise CallerLeftError from None
+
+
+def _pause(seconds: float, should_stop: Callable[[], bool] | None) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(left if should_stop is None else min(left, _ASK))
+        if should_stop is not None and should_stop():
+            raise CallerLeftError
+
+
 async def _atry(chat: Chat) -> AsyncGenerator[str, None]:
     call, reader = chat.call, SseReader()
     attempt = call.attempts[-1]
@@ -135,7 +185,7 @@ async def _atry(chat: Chat) -> AsyncGenerator[str, None]:
                     if text := chat.answer.add(event):
                         yield text
                 if _lease_is_short(call):
-                    await sync_to_async(_lease_keep, thread_sensitive=False)(call)
+                    await database_sync_to_async(_lease_keep, thread_sensitive=False)(call)
         _note_end(chat)
     except (GeneratorExit, asyncio.CancelledError):
         attempt.end(_left_status(chat), error=_LEFT)

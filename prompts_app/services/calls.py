@@ -12,7 +12,7 @@ from typing import Any
 from accounts_app.exceptions import DeepSpaceError
 from accounts_app.services.trace import current_trace_id
 from billing_app.contracts import TokenBuckets
-from gateway_app.contracts import ChatRequest, ChatResult
+from gateway_app.contracts import ChatRequest, ChatResult, Ending
 from gateway_app.services.chat import ChatStream, chat_stream
 from prompts_app.contracts import RunOptions, VersionRef
 from prompts_app.exceptions import RunStopped
@@ -59,13 +59,15 @@ def request_for(
 def call_model(request: ChatRequest, options: RunOptions) -> Call:
     """Make the call; never raises for what the gateway or the caller's stop brings about, but tells it."""
     pieces: list[str] = []
-    stream = chat_stream(request)
+    stream = chat_stream(request, options.should_stop)
     try:
         with stream:
             for delta in _until_stopped(stream, options):
                 pieces.append(delta)
                 if options.on_delta is not None:
                     options.on_delta(delta)
+        if stream.result.ending == Ending.CLIENT_GONE:
+            raise RunStopped
     except DeepSpaceError as error:
         return Call(text=storable("".join(pieces)), result=_settled(stream), error=error)
     return Call(text=storable(stream.result.text), result=stream.result)

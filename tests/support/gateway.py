@@ -35,11 +35,13 @@ Road = Callable[..., Outcome]
 BooksClosed = Callable[[], AbstractContextManager[None]]
 
 
-def by_thread(request: ChatRequest, *, leave_after: int | None = None) -> Outcome:
+def by_thread(
+    request: ChatRequest, *, leave_after: int | None = None, should_stop: Callable[[], bool] | None = None
+) -> Outcome:
     """Call on the synchronous road; leave after that many deltas."""
     outcome = Outcome()
     try:
-        with chat_stream(request) as stream:
+        with chat_stream(request, should_stop) as stream:
             for text in stream:
                 outcome.texts.append(text)
                 if len(outcome.texts) == leave_after:

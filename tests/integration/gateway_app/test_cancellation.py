@@ -1,4 +1,4 @@
-"""A caller who leaves an event loop: the upstream is closed at once, the call is settled all the same."""
+"""A caller who leaves an event loop or a thread: the upstream is closed at once, the call is settled all the same."""
 
 import asyncio
 import time
@@ -6,13 +6,14 @@ from contextlib import suppress
 from uuid import UUID
 
 import pytest
+from pytest_django import Settings
 
 from billing_app.contracts import ZERO
 from gateway_app.contracts import ChatRequest
-from gateway_app.services.chat import achat_stream
+from gateway_app.services.chat import achat_stream, chat_stream
 from gateway_app.services.clients import async_clients_close
 from tests.factories.gateway import chat_request, cost
-from tests.support.gateway import acall, assert_settled
+from tests.support.gateway import acall, assert_settled, by_thread
 from tests.support.upstream import ScriptedUpstream
 
 
@@ -82,3 +83,52 @@ def test_a_stream_never_read_is_settled(payer: UUID, upstream: ScriptedUpstream)
     asyncio.run(work())
     now = assert_settled(payer)
     assert (now.call.ending, now.captured, upstream.served) == ("client_gone", ZERO, [])
+
+
+@pytest.mark.parametrize(("model", "tokens"), [("scripted--hang", 0), ("scripted--stall", 3)])
+def test_a_thread_leaves_a_silent_provider_within_a_second_or_two(
+    payer: UUID, upstream: ScriptedUpstream, model: str, tokens: int
+) -> None:
+    texts: list[str] = []
+    silent = time.monotonic() + 0.5
+    with chat_stream(chat_request(model=model), lambda: time.monotonic() > silent) as stream:
+        texts.extend(stream)
+    assert stream.result.ending == "client_gone"
+    (served,) = upstream.wait_idle(3)
+    now = assert_settled(payer)
+    assert (now.call.ending, served.outcome) == ("client_gone", "client_gone")
+    assert (len(texts), bool(now.captured)) == (tokens, bool(tokens))
+
+
+def test_a_thread_leaves_between_two_tries(payer: UUID, upstream: ScriptedUpstream, settings: Settings) -> None:
+    settings.GATEWAY_RETRY_BASE_MS = settings.GATEWAY_RETRY_MAX_MS = 5_000
+    with chat_stream(chat_request(model="scripted--500"), lambda: bool(upstream.served)) as stream:
+        assert list(stream) == []
+    assert (stream.result.ending, len(upstream.served)) == ("client_gone", 1)
+    assert assert_settled(payer).captured == ZERO
+
+
+@pytest.mark.parametrize(
+    ("model", "ending", "error"),
+    [
+        ("scripted", "completed", ""),
+        ("scripted--cut", "upstream_cut", "upstream_cut"),
+        ("scripted--nousage", "no_usage", ""),
+        ("scripted--zero", "zero_output", "empty_answer"),
+        ("scripted--refuse", "refused", "upstream_refused"),
+    ],
+)
+def test_a_thread_that_could_leave_and_does_not_gets_what_others_get(
+    payer: UUID, upstream: ScriptedUpstream, model: str, ending: str, error: str
+) -> None:
+    outcome = by_thread(chat_request(model=model), should_stop=lambda: False)
+    assert assert_settled(payer).call.ending == ending
+    assert (outcome.error.code if outcome.error else "") == error
+    assert outcome.text == "".join(upstream.served[-1].texts)
+
+
+def test_a_thread_that_stops_reading_ends_the_background_work(payer: UUID, upstream: ScriptedUpstream) -> None:
+    by_thread(chat_request(model="scripted--slow=30"), leave_after=2, should_stop=lambda: False)
+    (served,) = upstream.wait_idle(3)
+    assert served.outcome == "client_gone"
+    assert assert_settled(payer).call.ending == "client_gone"

@@ -155,7 +155,7 @@ def test_a_new_price_makes_it_stale(entry: ModelEntry) -> None:
 
 
 def test_a_change_while_it_is_read_is_not_missed(entry: ModelEntry) -> None:
-    changed = []
+    changed: list[bool] = []
 
     def change_first(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         # Between the reading of the revisions and that of the models, another connection's change commits.

@@ -88,9 +88,9 @@ class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
-    list_display = ["name", "prefix", "user", "organization", "created_at", "last_used_at", "expires_at", "revoked_at"]
+    list_display = ["name", "prefix", "user", "last_used_at", "expires_at", "revoked_at", "project", "organization"]
     list_filter = [("revoked_at", admin.EmptyFieldListFilter), ("expires_at", admin.EmptyFieldListFilter)]
-    list_select_related = ["user", "organization"]
+    list_select_related = ["user", "project", "organization"]
     search_fields = ["name", "prefix", "user__email", "organization__name"]
     date_hierarchy = "created_at"
     exclude = ["secret_hash", "previous_hash"]

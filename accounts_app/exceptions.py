@@ -74,7 +74,7 @@ class PermissionRefused(DeepSpaceError):
     default_message = _("Your role does not allow this.")
 
 
-class AddressRefused(DeepSpaceError):
+class AddressRefused(PermissionRefused):
     """The request comes from an address that a list keeps out."""
 
     code = "ip_not_allowed"

@@ -8,8 +8,9 @@ from urllib.parse import parse_qs
 from channels.db import database_sync_to_async
 from django.contrib.auth.models import AnonymousUser
 
-from accounts_app.exceptions import InvalidInput, NotAuthenticated, NotFound
-from accounts_app.services.principals import ACTIVE_ORGANIZATION, principal_by_key, principal_by_session
+from accounts_app.exceptions import InvalidInput, NotAuthenticated, NotFound, PermissionRefused
+from accounts_app.services.addresses import client_address
+from accounts_app.services.principals import ACTIVE_ORGANIZATION, principal_by_bearer, principal_by_session
 from accounts_app.tenancy.context import Tenant
 from gateway_app.services.streams import StreamReader, stream_authorise
 from gateway_app.services.streams.position import position_of
@@ -18,16 +19,21 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-DONE, TOO_SLOW, INVALID, UNAUTHENTICATED, NOT_FOUND = 1000, 1013, 4400, 4401, 4404
-REFUSALS: dict[type[Exception], int] = {InvalidInput: INVALID, NotAuthenticated: UNAUTHENTICATED, NotFound: NOT_FOUND}
+DONE, TOO_SLOW, INVALID, UNAUTHENTICATED, REFUSED, NOT_FOUND = 1000, 1013, 4400, 4401, 4403, 4404
+REFUSALS: dict[type[Exception], int] = {
+    InvalidInput: INVALID,
+    NotAuthenticated: UNAUTHENTICATED,
+    PermissionRefused: REFUSED,
+    NotFound: NOT_FOUND,
+}
 SEND_TIMEOUT = 30  # seconds; a reader that takes no frame for so long is cut off and may come back
 
 
 async def stream_consumer(scope: Scope, receive: Receive, send: Send) -> None:
     """``ws/streams/<id>/?after=<seq>``: one JSON frame ``{seq, type, at, data}`` a message, closed after the end.
 
-    Close codes: 1000 after the end, 1013 reader too slow, 4400 bad ``after``, 4401 not signed in, 4404 not there or
-    not the caller's.
+    Close codes: 1000 after the end, 1013 reader too slow, 4400 bad ``after``, 4401 not signed in, 4403 the key's
+    scopes or the address do not allow it, 4404 not there or not the caller's.
     """
     await receive()
     # Accepted first: a refused handshake could not tell the browser why.
@@ -35,7 +41,8 @@ async def stream_consumer(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         reader = await _authorised(scope)
     except tuple(REFUSALS) as refusal:
-        await send({"type": "websocket.close", "code": REFUSALS[type(refusal)]})
+        code = next(code for kind, code in REFUSALS.items() if isinstance(refusal, kind))
+        await send({"type": "websocket.close", "code": code})
         return
     forwarding, gone = asyncio.create_task(_forward(reader, send)), asyncio.create_task(_gone(receive))
     try:
@@ -60,7 +67,9 @@ async def _tenant(scope: Scope) -> Tenant:
     headers = dict(scope["headers"])
     scheme, _space, secret = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() == "bearer":
-        principal = await database_sync_to_async(principal_by_key)(secret.strip())
+        said = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+        address = client_address(said, (scope.get("client") or ("",))[0])
+        principal = await database_sync_to_async(principal_by_bearer)(secret, address, "read")
     else:
         principal = await database_sync_to_async(_by_session)(scope)
     if principal.tenant.organization_id is None:

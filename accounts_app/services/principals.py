@@ -44,20 +44,24 @@ def principal_of(request: HttpRequest) -> Principal:
     """
     scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and _is_for_programs(request.path):
-        principal = principal_by_bearer(secret, client_address(request.headers, request.META.get("REMOTE_ADDR", "")))
-        _check_scope(principal, Scope.READ if request.method in SAFE_METHODS else Scope.WRITE)
-        return principal
+        address = client_address(request.headers, request.META.get("REMOTE_ADDR", ""))
+        return principal_by_bearer(secret, address, Scope.READ if request.method in SAFE_METHODS else Scope.WRITE)
     if isinstance(request.user, AnonymousUser):
         return Principal(user=request.user, tenant=NOBODY)
     return principal_by_session(request.user, request.session.get(ACTIVE_ORGANIZATION))
 
 
-def principal_by_bearer(secret: str, address: str) -> Principal:
-    """Return who sent this key or access token from ``address``; raises NotAuthenticated, AddressRefused."""
+def principal_by_bearer(secret: str, address: str, scope: str) -> Principal:
+    """Return who sent this key or access token from ``address``, for what the scope "read" or "write" opens.
+
+    Raises NotAuthenticated, AddressRefused, ScopeRefused.
+    """
     # A key has no dot in it, a token has two.
     principal = principal_by_token(secret.strip()) if "." in secret else principal_by_key(secret.strip())
     if not address_admitted(principal.ip_rules, address):
         raise AddressRefused
+    if principal.card is not None and scope not in principal.card.scopes:
+        raise ScopeRefused(_("This API key was made without the scope “%(scope)s”.") % {"scope": scope})
     return principal
 
 
@@ -103,11 +107,6 @@ def can_manage(tenant: Tenant) -> bool:
 def _is_for_programs(path: str) -> bool:
     # Not where tokens are had: a client that still sends the expired one would never get another.
     return path.startswith("/api/") and not path.startswith("/api/auth/")
-
-
-def _check_scope(principal: Principal, scope: Scope) -> None:
-    if principal.card is not None and scope not in principal.card.scopes:
-        raise ScopeRefused(_("This API key was made without the scope “%(scope)s”.") % {"scope": scope.value})
 
 
 def _tenant(membership: Membership) -> Tenant:

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 
 from accounts_app.errors import error_response
 from accounts_app.exceptions import DeepSpaceError, NotAuthenticated
+from accounts_app.http import known
 from gateway_app.services.streams import Frame, StreamReader, stream_authorise
 from gateway_app.services.streams.position import position_of
 
@@ -20,7 +21,7 @@ async def stream_events(request: HttpRequest, stream_id: UUID) -> HttpResponseBa
     Goes on after the ``Last-Event-ID`` header or ``?after=``. A reader that has the ``end`` event already gets
     204, which tells an EventSource to stop.
     """
-    tenant = request.tenant  # type: ignore[attr-defined]
+    tenant = known(request).tenant
     try:
         if tenant.organization_id is None:
             raise NotAuthenticated

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -15,7 +16,11 @@ import pytest
 import redis
 import websockets
 from django.conf import settings
+from django.db import transaction
 
+from accounts_app.services.api_keys import api_key_create
+from accounts_app.services.ip_rules import ip_rule_add
+from accounts_app.services.tokens import tokens_issue
 from accounts_app.tenancy.context import bound
 from gateway_app.services.streams import StreamPublisher, stream_open
 from tests.fixtures.stack import AccountMaker
@@ -166,6 +171,34 @@ async def test_a_reader_without_a_session_is_closed_with_4401(stack: Stack, tena
     url = f"{stack.websocket_url}/ws/streams/{stream_id}/"
     for headers in ({"Origin": stack.url}, {"Authorization": "Bearer dsk_wrong"}):
         assert await _close_code(websockets.connect(url, additional_headers=headers, proxy=None)) == 4401
+
+
+async def test_a_key_that_may_not_read_and_an_address_kept_out_are_closed_with_4403(
+    stack: Stack, make_account: AccountMaker
+) -> None:
+    owner = await in_thread(make_account)
+    stream_id = await in_thread(_open, owner)
+
+    def without_reading() -> str:
+        with bound(owner.tenant), transaction.atomic():
+            return api_key_create(name="writes", scopes=["write"]).secret
+
+    def keep_out() -> None:
+        with bound(owner.tenant), transaction.atomic():
+            ip_rule_add(action="deny", network="127.0.0.1")
+
+    writes = replace(owner, secret=await in_thread(without_reading))
+    assert await _close_code(websocket(writes, stream_id)) == 4403
+    await in_thread(keep_out)
+    assert await _close_code(websocket(owner, stream_id)) == 4403
+
+
+async def test_an_access_token_listens_too(stack: Stack, make_account: AccountMaker) -> None:
+    owner = await in_thread(make_account)
+    stream_id = await in_thread(_open, owner)
+    await in_thread((await in_thread(_publisher, owner, stream_id)).close, {})
+    pair = await in_thread(lambda: tokens_issue(user=owner.user))
+    assert await _close_code(websocket(replace(owner, secret=pair.access), stream_id)) == 1000
 
 
 async def test_a_browser_reads_with_its_session(stack: Stack, tenant_with_money: Account) -> None:

@@ -2,14 +2,17 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 
 import django_filters
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import CharField, Q, QuerySet
+from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
+from accounts_app.tenancy.context import current_organization_id
 from billing_app.endings import ENDINGS
-from billing_app.models import Transaction, TransactionKind, UsageRecord
+from billing_app.models import Hold, Transaction, TransactionKind, UsageRecord
 
 OLDEST = "oldest"
 _ORDERS = [("newest", _("Newest first")), (OLDEST, _("Oldest first"))]
@@ -54,17 +57,27 @@ class RecordFilter(django_filters.FilterSet):  # type: ignore[misc]
 
 
 class TransactionFilter(RecordFilter):
-    """``q``: part of the note, or the whole billing reference (a call's id)."""
+    """``q``: part of the note, or the whole id of a call. Key, project and task are those of the entry's hold."""
 
     kind = django_filters.ChoiceFilter(choices=TransactionKind.choices, label=_("Kind"), empty_label=_("All"))
+    project = django_filters.UUIDFilter(field_name="hold__project_id", label=_("Project"))
+    key = django_filters.UUIDFilter(field_name="hold__api_key_id", label=_("API key"))
+    task = django_filters.UUIDFilter(method="_task", label=_("Task"))
     q = django_filters.CharFilter(method="_text", label=_("Text"), max_length=100)
 
     class Meta:
         model = Transaction
-        fields = ["kind", "trace", "q"]
+        fields = ["kind", "project", "key", "task", "trace", "q"]
+
+    def _task(self, rows: QuerySet[Transaction], name: str, task_id: UUID) -> QuerySet[Transaction]:
+        calls = UsageRecord.objects.filter(organization_id=current_organization_id(), task_id=task_id)
+        return _of_calls(rows, calls.values_list(Cast("pk", CharField())))
 
     def _text(self, rows: QuerySet[Transaction], name: str, text: str) -> QuerySet[Transaction]:
-        return rows.filter(Q(note__icontains=text) | Q(billing_ref_id=text))
+        try:
+            return _of_calls(rows, [str(UUID(text))])
+        except ValueError:
+            return rows.filter(Q(note__icontains=text) | Q(billing_ref_id=text))
 
 
 class UsageFilter(RecordFilter):
@@ -87,6 +100,11 @@ class UsageFilter(RecordFilter):
     def _text(self, rows: QuerySet[UsageRecord], name: str, text: str) -> QuerySet[UsageRecord]:
         found = Q(model__icontains=text) | Q(provider__icontains=text) | Q(step_key__icontains=text)
         return rows.filter(found | Q(endpoint__icontains=text))
+
+
+def _of_calls(rows: QuerySet[Transaction], refs: Any) -> QuerySet[Transaction]:
+    """Narrow ``rows`` to the holds of the calls ``refs``, which an index finds."""
+    return rows.filter(hold__in=Hold.objects.filter(organization_id=current_organization_id(), billing_ref_id__in=refs))
 
 
 def _midnight(day: date) -> datetime:

@@ -1,4 +1,5 @@
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -41,8 +42,13 @@ class WalletView(APIView):
 
 
 class _OwnRowsView(ListAPIView[Any]):
+    """``queryset`` is for the OpenAPI document; the rows are those of the caller's organization."""
+
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return super().filter_queryset(queryset.filter(organization_id=current_organization_id()))
+        return super().filter_queryset(self.own_rows(current_organization_id()))
+
+    def own_rows(self, organization_id: UUID) -> QuerySet[Any]:
+        raise NotImplementedError
 
 
 class TransactionsView(_OwnRowsView):
@@ -53,6 +59,9 @@ class TransactionsView(_OwnRowsView):
     filterset_class = TransactionFilter
     pagination_class = LedgerPagination
 
+    def own_rows(self, organization_id: UUID) -> QuerySet[Any]:
+        return selectors.transactions(organization_id)
+
 
 class UsageView(_OwnRowsView):
     """The organization's model calls, newest first."""
@@ -61,3 +70,6 @@ class UsageView(_OwnRowsView):
     serializer_class = UsageSerializer
     filterset_class = UsageFilter
     pagination_class = RecordPagination
+
+    def own_rows(self, organization_id: UUID) -> QuerySet[Any]:
+        return selectors.usage_records(organization_id)

@@ -53,6 +53,7 @@ class Migration(migrations.Migration):
             "ledger_post",
             "ledger_refusal(uuid, text, jsonb)",
             "ledger_save(wallets)",
+            "ledger_wallet_of(uuid, uuid)",
             "ledger_post(wallets, transactions)",
         ),
         functions(

@@ -30,4 +30,6 @@ def personal_wallet_owner(email: str) -> UUID | None:
 
 def transactions(organization_id: UUID) -> QuerySet[Transaction]:
     """The organization's ledger entries, to be filtered and paged."""
-    return Transaction.objects.filter(organization_id=organization_id)
+    # By the wallet: its entries' numbers are the index that pages go along.
+    wallet = Wallet.objects.filter(organization_id=organization_id).values("pk")[:1]
+    return Transaction.objects.filter(organization_id=organization_id, wallet_id=wallet)

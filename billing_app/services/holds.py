@@ -1,6 +1,6 @@
 """Holds: money set aside before a call, resolved once after it.
 
-Locks are taken in one order everywhere: the hold's row, the wallet's, its budgets' windows, then the roll-ups'.
+Locks are taken in one order everywhere: the wallet's row, which also guards its holds and budgets, then the roll-ups'.
 """
 
 import logging

@@ -7,16 +7,16 @@ DECLARE
     entry transactions;
     taken numeric(20, 10) := call->>'amount';
 BEGIN
-    SELECT * INTO hold FROM holds WHERE id = (call->>'hold')::uuid
-       AND (call->>'organization' IS NULL OR organization_id = (call->>'organization')::uuid) FOR UPDATE;
-    IF NOT FOUND THEN
+    wallet := ledger_wallet_of((call->>'hold')::uuid, (call->>'organization')::uuid);
+    IF wallet.id IS NULL THEN
         RETURN '{"outcome": "not_found"}';
-    ELSIF hold.status <> 'open' THEN
+    END IF;
+    SELECT * INTO hold FROM holds WHERE id = (call->>'hold')::uuid;
+    IF hold.status <> 'open' THEN
         RETURN ledger_refusal(hold.wallet_id, call->>'key', '{"outcome": "resolved"}');
     ELSIF taken > hold.amount THEN
         RETURN ledger_refusal(hold.wallet_id, call->>'key', '{"outcome": "over"}');
     END IF;
-    SELECT * INTO wallet FROM wallets WHERE id = hold.wallet_id FOR UPDATE;
     entry.kind := 'capture';
     entry.amount := taken;
     entry.idempotency_key := call->>'key';

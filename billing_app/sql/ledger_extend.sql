@@ -11,14 +11,14 @@ DECLARE
     total numeric(20, 10) := call->>'amount';
     until timestamptz := call->>'expires_at';
 BEGIN
-    SELECT * INTO hold FROM holds WHERE id = (call->>'hold')::uuid
-       AND (call->>'organization' IS NULL OR organization_id = (call->>'organization')::uuid) FOR UPDATE;
-    IF NOT FOUND THEN
+    wallet := ledger_wallet_of((call->>'hold')::uuid, (call->>'organization')::uuid);
+    IF wallet.id IS NULL THEN
         RETURN '{"outcome": "not_found"}';
-    ELSIF hold.status <> 'open' THEN
+    END IF;
+    SELECT * INTO hold FROM holds WHERE id = (call->>'hold')::uuid;
+    IF hold.status <> 'open' THEN
         RETURN '{"outcome": "resolved"}';
     END IF;
-    SELECT * INTO wallet FROM wallets WHERE id = hold.wallet_id FOR UPDATE;
     IF total > hold.amount THEN
         entry.amount := total - hold.amount;
         IF wallet.balance - wallet.frozen < entry.amount THEN

@@ -33,6 +33,20 @@ BEGIN
     RETURN wallet;
 END $$;
 
+-- The wallet of a hold, locked; null when there is no such hold for the caller (or none of the organization, if one is
+-- named). Whoever changes a hold locks its wallet first. So a hold needs no lock of its own, and deeds that come in any
+-- order in two transactions cannot wait for each other in a ring, as long as both take several wallets in one order.
+CREATE FUNCTION ledger_wallet_of(hold uuid, organization uuid) RETURNS wallets LANGUAGE plpgsql AS $$
+DECLARE
+    wallet wallets;
+BEGIN
+    SELECT w.* INTO wallet FROM wallets w
+    WHERE w.id = (SELECT h.wallet_id FROM holds h
+                  WHERE h.id = hold AND (organization IS NULL OR h.organization_id = organization))
+    FOR UPDATE;
+    RETURN wallet;
+END $$;
+
 -- In plpgsql, which keeps its plan.
 CREATE FUNCTION ledger_save(wallet wallets) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

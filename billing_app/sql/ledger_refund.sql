@@ -7,14 +7,14 @@ DECLARE
     entry transactions;
 BEGIN
     entry.amount := call->>'amount';
-    SELECT * INTO hold FROM holds WHERE id = (call->>'hold')::uuid
-       AND (call->>'organization' IS NULL OR organization_id = (call->>'organization')::uuid) FOR UPDATE;
-    IF NOT FOUND THEN
+    wallet := ledger_wallet_of((call->>'hold')::uuid, (call->>'organization')::uuid);
+    IF wallet.id IS NULL THEN
         RETURN '{"outcome": "not_found"}';
-    ELSIF hold.captured < hold.refunded + entry.amount THEN
+    END IF;
+    SELECT * INTO hold FROM holds WHERE id = (call->>'hold')::uuid;
+    IF hold.captured < hold.refunded + entry.amount THEN
         RETURN ledger_refusal(hold.wallet_id, call->>'key', '{"outcome": "over"}');
     END IF;
-    SELECT * INTO wallet FROM wallets WHERE id = hold.wallet_id FOR UPDATE;
     entry.kind := 'refund';
     entry.idempotency_key := call->>'key';
     entry.fingerprint := call->>'fingerprint';

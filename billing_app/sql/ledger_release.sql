@@ -7,14 +7,14 @@ DECLARE
     wallet wallets;
     entry transactions;
 BEGIN
-    SELECT * INTO hold FROM holds WHERE id = (call->>'hold')::uuid
-       AND (call->>'organization' IS NULL OR organization_id = (call->>'organization')::uuid) FOR UPDATE;
-    IF NOT FOUND THEN
+    wallet := ledger_wallet_of((call->>'hold')::uuid, (call->>'organization')::uuid);
+    IF wallet.id IS NULL THEN
         RETURN '{"outcome": "not_found"}';
-    ELSIF hold.status <> 'open' THEN
+    END IF;
+    SELECT * INTO hold FROM holds WHERE id = (call->>'hold')::uuid;
+    IF hold.status <> 'open' THEN
         RETURN ledger_refusal(hold.wallet_id, call->>'key', '{"outcome": "resolved"}');
     END IF;
-    SELECT * INTO wallet FROM wallets WHERE id = hold.wallet_id FOR UPDATE;
     entry.kind := 'release';
     entry.amount := hold.amount;
     entry.idempotency_key := call->>'key';

@@ -51,6 +51,7 @@ class TransactionsView(RecordsView):
         return TransactionFilter(self.request.GET, selectors.transactions(current_organization_id()))
 
     def listed(self, found: RecordFilter) -> dict[str, Any]:
+        _offer(found, names_known())
         page = keyset_page(self.request, found.qs, ("seq",), oldest_first=found.is_oldest_first)
         tasks = selectors.tasks_of_calls(current_organization_id(), {row.billing_ref_id for row in page.rows})
         return {"page": page, "entries": [(row, tasks.get(row.billing_ref_id)) for row in page.rows]}
@@ -92,7 +93,9 @@ class UsageDetailView(OrganizationMixin):
 
 def _offer(found: RecordFilter, names: Names) -> None:
     """Let people choose by name what programs filter by id; an id that is not on offer stays chosen."""
-    for field, known in (("project", names.projects), ("key", names.keys), ("member", names.members)):
+    offers = {"project": names.projects, "key": names.keys, "member": names.members}
+    for field in offers.keys() & found.form.fields.keys():
+        known = offers[field]
         asked = found.data.get(field) or ""
         choices: list[tuple[str, Any]] = [("", _("All")), *((str(pk), name) for pk, name in known.items())]
         if asked and asked not in dict(choices):

@@ -14,7 +14,7 @@ from accounts_app.services.api_keys import api_key_create
 from accounts_app.services.trace import bind_trace
 from billing_app.contracts import TokenBuckets
 from tests.factories.accounts import person, team
-from tests.factories.billing import price_of, spend, topped_up, usage_of
+from tests.factories.billing import hold_of, price_of, spend, topped_up, usage_of
 
 pytestmark = pytest.mark.django_db
 USD = Decimal
@@ -166,6 +166,33 @@ def test_usage_is_filtered_by_all_that_it_says() -> None:
         assert [record.model for record, _key in rows] == ["found-model"], query
 
 
+def test_entries_are_filtered_by_the_call_that_they_are_about() -> None:
+    ada = person()
+    topped_up(ada.organization_id, "10")
+    task_id = uuid.uuid4()
+    call_id = spend(ada, "0.1", task_id=task_id)
+    spend(ada, "0.2")
+    client = ada.client()
+    for query in (f"q={call_id}", f"task={task_id}"):
+        entries = client.get(f"/wallet/transactions/?{query}").context["entries"]
+        assert [(entry.kind, entry.billing_ref_id) for entry, _task in entries] == [
+            (kind, str(call_id)) for kind in ("release", "capture", "hold")
+        ], query
+    assert client.get(f"/wallet/transactions/?key={uuid.uuid4()}").context["entries"] == []
+
+
+def test_entries_of_one_key_or_project_are_those_of_its_holds() -> None:
+    ada = person()
+    topped_up(ada.organization_id, "10")
+    project_id, key_id = uuid.uuid4(), uuid.uuid4()
+    with ada.at_work():
+        hold_of(ada.organization_id, "1", project_id=project_id, api_key_id=key_id)
+        hold_of(ada.organization_id, "2")
+    for query in (f"key={key_id}", f"project={project_id}"):
+        entries = ada.client().get(f"/wallet/transactions/?{query}").context["entries"]
+        assert [entry.amount for entry, _task in entries] == [USD(1)], query
+
+
 def test_pages_lead_through_the_whole_ledger_and_back() -> None:
     ada = person()
     for number in range(45):
@@ -222,7 +249,7 @@ def test_pages_show_nothing_of_others() -> None:
         ("/wallet/", 17),
         ("/wallet/?by=key", 20),
         ("/wallet/?by=task", 15),
-        ("/wallet/transactions/", 14),
+        ("/wallet/transactions/", 17),
         ("/wallet/usage/", 17),
     ],
 )

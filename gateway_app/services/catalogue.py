@@ -15,8 +15,6 @@ from billing_app.services.prices import price_set
 from gateway_app.catalogue import MODELS, PROVIDERS, ModelSeed
 from gateway_app.exceptions import ModelNotFound, ModelUnavailable
 from gateway_app.models import ModelEntry, ModelRoute, Provider
-from gateway_app.services.clients import sync_client
-from gateway_app.services.failures import UPSTREAM_ERRORS
 from gateway_app.services.routes import endpoint_at
 
 
@@ -43,6 +41,10 @@ def models_sync(*, provider: Provider) -> tuple[list[str], list[str]]:
     switches on. Raises ModelUnavailable when the provider is not set up or does not
     answer. Not in a transaction: it waits for the network.
     """
+    # With the openai package, which costs 20 MiB: only processes that ask a provider load it.
+    from gateway_app.services.clients import sync_client
+    from gateway_app.services.failures import UPSTREAM_ERRORS
+
     with transaction.atomic():
         endpoint = endpoint_at(provider)
     if endpoint is None:

@@ -7,18 +7,20 @@ died after the gateway had settled and before we had stored our row, the gateway
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accounts_app.exceptions import DeepSpaceError
 from accounts_app.services.trace import current_trace_id
 from billing_app.contracts import TokenBuckets
 from gateway_app.contracts import ChatRequest, ChatResult, Ending
-from gateway_app.services.chat import ChatStream, chat_stream
 from prompts_app.contracts import RunOptions, VersionRef
 from prompts_app.exceptions import RunStopped
 from prompts_app.models import RunStatus
 from prompts_app.models.base import CallRecord
 from prompts_app.services.texts import storable
+
+if TYPE_CHECKING:
+    from gateway_app.services.chat import ChatStream
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ def request_for(
 
 def call_model(request: ChatRequest, options: RunOptions) -> Call:
     """Make the call; never raises for what the gateway or the caller's stop brings about, but tells it."""
+    # With the openai package, which costs 20 MiB: only processes that call models load it.
+    from gateway_app.services.chat import chat_stream
+
     pieces: list[str] = []
     stream = chat_stream(request, options.should_stop)
     try:
@@ -73,7 +78,7 @@ def call_model(request: ChatRequest, options: RunOptions) -> Call:
     return Call(text=storable(stream.result.text), result=stream.result)
 
 
-def _settled(stream: ChatStream) -> ChatResult | None:
+def _settled(stream: "ChatStream") -> ChatResult | None:
     # A call that was refused before it began has no result; one that broke off was settled and has.
     with suppress(RuntimeError):
         return stream.result

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from io import StringIO
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -188,7 +189,7 @@ def test_a_tampered_row_is_named(
                 assert row(books) in named[what]
 
 
-def run(sql: str, **parameters: object) -> None:
+def run(sql: str, **parameters: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
 

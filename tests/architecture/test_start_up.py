@@ -17,7 +17,7 @@ config.celery.app.loader.import_default_modules()
 print(json.dumps(sorted(sys.modules)))
 """
 # Each is loaded by the processes that use it, at the moment they do; openai alone costs 20 MiB in every process.
-LATE = {"openai", "boto3", "botocore", "opentelemetry.sdk", "playwright"}
+LATE = {"openai", "boto3", "botocore"}
 
 
 def test_pages_workers_and_beat_start_without_what_only_some_of_them_use() -> None:

@@ -24,13 +24,13 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
     """The key goes in and never comes out: a page shows at most its last four characters."""
 
     new_credential = forms.CharField(
-        label=_("new API key"),
+        label=_("New API key"),
         required=False,
         strip=True,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "vTextField"}),
         help_text=_("Stored encrypted and never shown again. Leave it empty to keep the one that is stored."),
     )
-    remove_credential = forms.BooleanField(label=_("remove the stored API key"), required=False)
+    remove_credential = forms.BooleanField(label=_("Remove the stored API key"), required=False)
 
     def clean_base_url(self) -> str:
         url = str(self.cleaned_data["base_url"])
@@ -65,14 +65,14 @@ class ProviderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["key", "name", "base_url"]
     date_hierarchy = "created_at"
     actions = None
-    readonly_fields = ["key_source", "credential_hint", "is_set_up", "created_at"]
+    readonly_fields = ["key_source", "stored_key", "is_set_up", "created_at"]
     fieldsets = [
         (None, {"fields": ["name", "key", "kind", "is_active", "is_set_up"]}),
         (_("Where it is"), {"fields": ["base_url", "base_url_setting"]}),
         (
             _("Its API key"),
             {
-                "fields": ["key_source", "credential_hint", "new_credential", "remove_credential", "api_key_setting"],
+                "fields": ["key_source", "stored_key", "new_credential", "remove_credential", "api_key_setting"],
                 "description": _("A key in a setting of this machine comes before the one stored here."),
             },
         ),
@@ -118,10 +118,11 @@ class ProviderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("key from"))
     def key_source(self, provider: Provider) -> str:
         source = key_source(provider)
-        if source != "stored":
-            return source
-        hint = f" (…{provider.credential_hint})" if provider.credential_hint else ""
-        return gettext("stored here") + hint
+        return gettext("stored here") if source == "stored" else source
+
+    @admin.display(description=_("stored API key"))
+    def stored_key(self, provider: Provider) -> str:
+        return f"…{provider.credential_hint}" if provider.credential else ""
 
     @admin.display(description=_("models"), ordering="model_count")
     def models(self, provider: Provider) -> int:

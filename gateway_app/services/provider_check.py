@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import socket
+import ssl
 import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -51,13 +53,22 @@ def provider_check(*, provider: Provider) -> ProviderCheck:
     try:
         check = _ask(endpoint, allow_private=allow_private)
     except (OSError, http.client.HTTPException) as error:
-        raise ModelUnavailable(
-            _("The provider does not answer: %(error)s") % {"error": type(error).__name__}
-        ) from error
+        raise ModelUnavailable(_reason(error)) from error
     with transaction.atomic():
         data = {"provider": provider.key, "http_status": check.http_status, "models": check.models}
         audit_record(action="provider.check", target_type="provider", target_id=provider.pk, data=data)
     return check
+
+
+def _reason(error: OSError | http.client.HTTPException) -> str:
+    """What went wrong, for the operator who looks at the provider's page."""
+    if isinstance(error, socket.gaierror):
+        return _("There is no host of this name.")
+    if isinstance(error, ssl.SSLError):
+        return _("The provider's certificate or encryption is not valid.")
+    if isinstance(error, TimeoutError):
+        return _("The provider did not answer within %(seconds)d seconds.") % {"seconds": _TIMEOUT}
+    return _("The provider does not answer: %(error)s") % {"error": type(error).__name__}
 
 
 def _ask(endpoint: Endpoint, *, allow_private: bool) -> ProviderCheck:

@@ -102,8 +102,17 @@ def test_a_provider_that_is_not_there_or_not_set_up() -> None:
     with operator_context("test"):
         with pytest.raises(ModelUnavailable, match="ConnectionRefusedError"):
             provider_check(provider=_provider(f"http://127.0.0.1:{port}/v1"))
+        with pytest.raises(ModelUnavailable, match="no host of this name"):
+            provider_check(provider=_provider("http://nowhere.invalid/v1"))
         with pytest.raises(ModelUnavailable, match="switched off"):
             provider_check(provider=_provider("http://127.0.0.1:9/v1", is_active=False))
+
+
+def test_a_provider_without_encryption_is_not_asked_over_https(url: str, answer: type[_Answer]) -> None:
+    provider = _provider(url.replace("http://", "https://"))
+    with operator_context("test"), pytest.raises(ModelUnavailable, match="certificate or encryption"):
+        provider_check(provider=provider)
+    assert answer.seen == []
 
 
 @pytest.mark.parametrize(

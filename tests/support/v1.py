@@ -98,7 +98,9 @@ def settled_books(organization_id: UUID, *, calls: int | None = None) -> Books:
         is_settled = all(call.status == "settled" for call in now.calls) and now.frozen == 0
         return now if is_settled and (calls is None or len(now.calls) == calls) else None
 
-    return wait_until(settled, timeout=20, explain=lambda: f"Not settled: {books(organization_id)}")
+    found = wait_until(settled, timeout=20, explain=lambda: f"Not settled: {books(organization_id)}")
+    assert found
+    return found
 
 
 def charged(organization_id: UUID) -> Decimal:

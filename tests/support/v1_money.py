@@ -136,6 +136,7 @@ def _run(services: Services, options: argparse.Namespace) -> int:
             upstream=upstream,
         )
         seconds = time.monotonic() - began
+        _forget_connections()
         found = finished(account.organization_id, upstream, seen, paid_in=Decimal(PAID_IN), resolve=import_report)
         _tell(f"calls {len(found.books.calls)} in {seconds:.1f} s, {options.at_once} at once, kill: {options.kill}")
         _tell("endings " + ", ".join(f"{name} {count}" for name, count in sorted(found.endings.items())))
@@ -147,6 +148,17 @@ def _run(services: Services, options: argparse.Namespace) -> int:
     finally:
         server.stop()
         upstream.stop()
+
+
+def _forget_connections() -> None:
+    """Those of this process may lead to a PostgreSQL that was killed."""
+    from typing import Any
+
+    from django.db import connection
+
+    database: Any = connection
+    database.close()
+    database.close_pool()
 
 
 def _tell(line: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from decimal import Decimal
 from typing import Any
 
 import openai
@@ -227,7 +228,7 @@ def test_empty_answer_costs_nothing(caller: Account) -> None:
     answer = sdk(caller).chat.completions.create(model="scripted--zero", messages=user())
     assert answer.choices[0].message.content == ""
     now = settled_books(caller.organization_id, calls=1)
-    assert (now.call.ending, now.captured) == ("zero_output", 0)
+    assert (now.call.ending, now.captured) == ("zero_output", Decimal(0))
 
 
 def test_answer_without_usage_is_paid_by_estimate(caller: Account) -> None:

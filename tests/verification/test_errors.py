@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -86,7 +87,7 @@ def test_refusal_of_the_provider_comes_through_as_it_is(v1: V1, caller: Account)
     )
     assert len(v1.upstream.served) == 1
     now = settled_books(caller.organization_id, calls=1)
-    assert (now.captured, now.call.ending) == (0, "refused")
+    assert (now.captured, now.call.ending) == (Decimal(0), "refused")
 
 
 def test_provider_that_is_down_is_a_server_error_after_every_retry(v1: V1, caller: Account) -> None:
@@ -188,7 +189,7 @@ def test_impatient_client_is_its_own_timeout_and_pays_nothing(v1: V1, caller: Ac
     with pytest.raises(openai.APITimeoutError):
         sdk(caller, timeout=0.5).chat.completions.create(model="scripted--hang", messages=user())
     now = settled_books(caller.organization_id, calls=1)
-    assert (now.call.ending, now.captured) == ("client_gone", 0)
+    assert (now.call.ending, now.captured) == ("client_gone", Decimal(0))
     assert [served.outcome for served in v1.upstream.wait_idle()] == ["client_gone"]
 
 
@@ -198,7 +199,7 @@ def test_silent_provider_is_a_timeout(caller: Account) -> None:
     chunks, error = until_error(stream)
     assert (chunks, error.code) == ([], "upstream_timeout")
     now = settled_books(caller.organization_id, calls=1)
-    assert (now.call.ending, now.captured) == ("timeout", 0)
+    assert (now.call.ending, now.captured) == ("timeout", Decimal(0))
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
 import httpx2
 import pytest
+from django.conf import settings
 
 from config.runtime.ports import free_port
 from tests.support.accounts import Account
@@ -17,8 +20,7 @@ from tests.support.v1_audit import Audit
 from tests.support.v1_load import Draw, draws, load
 from tests.support.v1_run import faults_plan, finished, import_report, money_catalogue, run
 
-# `DEEPSPACE_MONEY_CALLS=10000 pytest …` makes the full run; `python -m bench v1_money` does it with a database of its
-# own, and with a kill of PostgreSQL.
+# `python -m tests.support.v1_money --calls 10000 [--kill web|postgres]` makes the full run on a database of its own.
 CALLS = int(os.environ.get("DEEPSPACE_MONEY_CALLS", "600"))
 SEED = int(os.environ.get("DEEPSPACE_MONEY_SEED", "1"))
 ENDINGS = {"completed", "no_usage", "client_gone", "upstream_cut", "timeout", "zero_output", "refused"}
@@ -60,6 +62,13 @@ def test_books_agree_when_a_web_process_is_killed(v1: V1, caller: Account) -> No
     _is_exact(found)
     killed = [call for call in found.books.calls if call.ending == "worker_killed"]
     assert any(call.charged_usd for call in killed)
+
+
+def test_books_agree_when_postgresql_is_killed() -> None:
+    command = [sys.executable, "-m", "tests.support.v1_money", "--calls", str(CALLS // 6), "--kill", "postgres"]
+    done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert "difference 0.0000000000; faults 0" in done.stdout
 
 
 @pytest.mark.parametrize("served", [7])

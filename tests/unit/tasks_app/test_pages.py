@@ -10,7 +10,7 @@ from django.test import Client, override_settings
 from accounts_app.models import Role
 from prompts_app.selectors import prompt_list
 from tasks_app.models import Task
-from tests.factories.accounts import Person, team
+from tests.factories.accounts import Person, person, team
 from tests.factories.tasks import BRIEF, funded, make_task, start
 
 pytestmark = pytest.mark.django_db
@@ -279,6 +279,17 @@ def test_prompt_fragments(browser: Client, ada: Person) -> None:
         assert "<html" not in page
     assert "Created" in html(browser.get(sidebar))
     assert browser.get(f"/fragments/tasks/prompt-sidebar/{uuid4()}/").status_code == 404
+
+
+def test_titles_are_told_for_ones_own_tasks(browser: Client, ada: Person) -> None:
+    other = person()
+    with ada.at_work():
+        mine = make_task()
+    with other.at_work():
+        theirs = make_task()
+    address = f"/fragments/tasks/titles/?id={mine.id}&id={theirs.id}"
+    assert browser.get(address).json() == {str(mine.id): mine.title}
+    assert browser.get("/fragments/tasks/titles/?id=mine").status_code == 400
 
 
 def test_user_text_is_never_markup(browser: Client, ada: Person) -> None:

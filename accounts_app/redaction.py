@@ -37,8 +37,21 @@ _PATTERNS = (
 )
 
 # A line with none of these has no secret that a pattern finds: most lines are spared the patterns.
-_HINTS = ("sk_", "sk-", "k_live_", "eyj", "bearer", "basic", "token", "auth", "key", "secret", "passw", "sessionid")
-_HINTS += ("csrf", "://")
+_HINTS = (
+    "sk_",
+    "sk-",
+    "csrf",
+    "k_live_",
+    "eyj",
+    "bearer",
+    "basic",
+    "token",
+    "auth",
+    "key",
+    "secret",
+    "passw",
+    "session",
+)
 
 
 def redact(text: str) -> str:
@@ -47,7 +60,7 @@ def redact(text: str) -> str:
         if secret in text:
             text = text.replace(secret, HIDDEN)
     lowered = text.lower()
-    if not any(hint in lowered for hint in _HINTS):
+    if "://" not in lowered and not any(hint in lowered for hint in _HINTS):
         return text
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)

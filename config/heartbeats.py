@@ -24,11 +24,14 @@ PERIOD, SILENCE = 5.0, 20.0
 
 _stop = threading.Event()
 
+Figures = dict[tuple[str, ...], float]
+
 
 def queues_alive(redis: "Redis") -> dict[str, int]:
     """Return how many processes serve each queue (and `BEAT`); raises RedisError."""
     alive: dict[str, int] = {}
-    for member in redis.zrangebyscore(KEY, time.time() - SILENCE, "+inf"):
+    members: Any = redis.zrangebyscore(KEY, time.time() - SILENCE, "+inf")
+    for member in members:
         queue = member.decode().partition("|")[0]
         alive[queue] = alive.get(queue, 0) + 1
     return alive
@@ -37,9 +40,9 @@ def queues_alive(redis: "Redis") -> dict[str, int]:
 def queue_readings() -> list[Reading]:
     """Return what waits in each queue and who serves it, for /metrics; raises RedisError."""
     with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1) as redis:
-        waiting = {(queue,): float(redis.llen(queue)) for queue in QUEUES}
+        waiting: Figures = {(queue,): float(redis.llen(queue)) for queue in QUEUES}
         alive = queues_alive(redis)
-    serving = {(queue,): float(alive.get(queue, 0)) for queue in (*QUEUES, BEAT)}
+    serving: Figures = {(queue,): float(alive.get(queue, 0)) for queue in (*QUEUES, BEAT)}
     return [
         Reading("deepspace_queue_depth", "Celery messages that wait.", ("queue",), waiting),
         Reading("deepspace_workers", "Processes that serve a queue (and the scheduler).", ("queue",), serving),

@@ -121,8 +121,9 @@ def _provider(_process: int) -> "TracerProvider":
     """Return the exporter of this process: a worker that was forked needs a sending thread of its own."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-    from opentelemetry.sdk.trace import RandomIdGenerator, TracerProvider
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     class OurTraceIds(RandomIdGenerator):
         def generate_trace_id(self) -> int:

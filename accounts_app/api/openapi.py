@@ -98,7 +98,8 @@ def _add_examples(operation: Document, examples: Mapping[str, Any]) -> None:
     for content in operation.get("requestBody", {}).get("content", {}).values():
         if "request" in examples:
             content.setdefault("example", examples["request"])
-    good = next((operation["responses"][status] for status in sorted(operation["responses"]) if status < "3"), {})
+    responses = operation["responses"]
+    good: Document = next((responses[status] for status in sorted(responses) if status < "3"), {})
     for content in good.get("content", {}).values():
         if "response" in examples:
             content.setdefault("example", examples["response"])

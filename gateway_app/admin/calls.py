@@ -1,7 +1,6 @@
 """The request log: model calls with their attempts. Read-only, quick on a table of any size."""
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -9,16 +8,15 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts_app.admin_base import EstimatedPaginator, ReadOnlyAdmin
-from gateway_app.admin.filters import OfModel, OfProvider, When
-from gateway_app.models import GatewayAttempt, GatewayCall
+from gateway_app.admin.filters import OfModel, OfProvider, When, uuid_or_none
+from gateway_app.models import GatewayAnswer, GatewayAttempt, GatewayCall, GatewayOperation
 
 
 class GatewayAttemptInline(admin.TabularInline):  # type: ignore[type-arg]
     model = GatewayAttempt
     extra = 0
     can_delete = False
-    fields = ["number", "provider", "status", "http_status", "error", "upstream_request_id", "started_at", "latency_ms"]
-    readonly_fields = fields
+    fields = ("number", "provider", "status", "http_status", "error", "upstream_request_id", "started_at", "latency_ms")
     ordering = ["number"]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -65,15 +63,15 @@ class GatewayCallAdmin(LogAdmin):
     list_filter = [When, OfModel, OfProvider, "ending", "status"]
     list_select_related = ["organization"]
     ordering = ["-id"]
-    search_help_text = _("Trace id, id of the call or of its hold, or the whole operation key.")
-    # The answer belongs to the tenant: operators see figures, not texts.
-    exclude = ["response_text", "tool_calls", "request_hash"]
+    search_help_text = _("Trace id, id of the call, or an Idempotency-Key that is still kept.")
     inlines = [GatewayAttemptInline]
 
     def found_by(self, words: str) -> Q:
-        found = Q(operation_key=words)
-        if (wanted := _uuid(words)) is not None:
-            found |= Q(pk=wanted) | Q(hold_id=wanted) | Q(trace_id=wanted.hex)
+        # Keys are forgotten in time, so their table stays small; the calls are then found by their ids.
+        keys = Q(operation_key=words) | Q(operation_key__endswith=f":{words}")
+        found = Q(pk__in=list(GatewayOperation.objects.filter(keys).values_list("call_id", flat=True)[:100]))
+        if (wanted := uuid_or_none(words)) is not None:
+            found |= Q(pk=wanted) | Q(trace_id=wanted.hex)
         return found
 
 
@@ -90,14 +88,22 @@ class GatewayAttemptAdmin(LogAdmin):
 
     def found_by(self, words: str) -> Q:
         found = Q(upstream_request_id=words)
-        if (wanted := _uuid(words)) is not None:
-            found |= Q(call_id=wanted)
+        if (wanted := uuid_or_none(words)) is not None:
+            found = Q(call_id=wanted)
         return found
 
 
-def _uuid(text: str) -> UUID | None:
-    """Return the id that ``text`` is; a trace id has as many digits as one."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+@admin.register(GatewayOperation)
+class GatewayOperationAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "organization", "operation_key", "call_id"]
+    list_select_related = ["organization"]
+    search_fields = ["=operation_key"]
+    exclude = ["request_hash"]
+
+
+@admin.register(GatewayAnswer)
+class GatewayAnswerAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "organization", "id", "http_status", "content_type"]
+    list_select_related = ["organization"]
+    # The answer belongs to the tenant: operators see that there is one, not what it says.
+    exclude = ["text", "tool_calls", "body"]

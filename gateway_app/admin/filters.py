@@ -1,8 +1,9 @@
 """Filters of the request log. None of them reads the log to find out what it could be filtered by."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
@@ -15,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts_app.ids import uuid7_floor
 from gateway_app.models import ModelEntry, Provider
 
-Choices = Iterable[tuple[str, str | Promise]]
+Choices = Iterable[tuple[str, Any]]
 
 
 class When(admin.SimpleListFilter):
@@ -34,13 +35,13 @@ class When(admin.SimpleListFilter):
 
     def __init__(self, request: HttpRequest, *args: Any) -> None:
         # Whoever looks for an id wants it however old it is.
-        self._searched = bool(request.GET.get(SEARCH_VAR))
+        self._searched = uuid_or_none(request.GET.get(SEARCH_VAR, "").strip()) is not None
         super().__init__(request, *args)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
         return [*((key, words) for key, (_span, words) in self.spans.items()), ("all", _("Since ever"))]
 
-    def choices(self, changelist: ChangeList) -> Iterable[Any]:
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
         for key, words in self.lookup_choices:
             yield {
                 "selected": self._chosen() == str(key),
@@ -82,3 +83,11 @@ class OfProvider(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         return queryset.filter(provider=self.value()) if self.value() else queryset
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    """Return the id that ``text`` is; a trace id has as many digits as one."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

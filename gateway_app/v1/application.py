@@ -22,7 +22,7 @@ _OTHER = "other"
 
 def is_v1(scope: Scope) -> bool:
     """Whether this application answers ``scope``, rather than Django."""
-    return scope["type"] == "http" and scope["path"].startswith(PREFIX)
+    return bool(scope["type"] == "http" and scope["path"].startswith(PREFIX))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

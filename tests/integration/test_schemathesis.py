@@ -17,6 +17,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -60,7 +61,8 @@ def document(running_stack: Stack) -> dict[str, Any]:
 def operations(document: dict[str, Any], group: str) -> Iterator[Operation]:
     """The operations whose address begins with ``group`` and with no earlier group."""
     for result in schemathesis.openapi.from_dict(document).get_all_operations():
-        operation: Operation = result.ok()
+        assert isinstance(result, Ok), result
+        operation = result.ok()
         if group == next(each for each in GROUPS if operation.path.startswith(each)):
             yield operation
 
@@ -97,7 +99,7 @@ def ask(stack: Stack, operation: Operation, mode: GenerationMode) -> list[str]:
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        def send(case: Case) -> None:
+        def send(case: "Case[Any]") -> None:
             try:
                 case.call_and_validate(
                     base_url=stack.url, session=session, headers=headers, checks=CHECKS, timeout=TIMEOUT

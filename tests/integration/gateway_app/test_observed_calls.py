@@ -77,8 +77,12 @@ def test_a_project_that_asks_for_it_has_its_prompts_in_a_log_of_their_own(
     logged = Account(account.user, account.tenant, key.secret, account.base_url)
     ask(logged, canary)
     ask(logged, canary, stream=True)
-    lines = wait_until(lambda: found if len(found := log_lines(stack, "call.exchange")) >= 2 else None)
-    mine = [line for line in lines if canary in line["request"]]
+
+    def exchanges() -> list[dict[str, Any]]:
+        return [line for line in log_lines(stack, "call.exchange") if canary in line["request"]]
+
+    wait_until(lambda: len(exchanges()) == 2)
+    mine = exchanges()
     assert {line["logger"] for line in mine} == {"deepspace.prompts"}
     assert "whole words" in mine[0]["answer"]
     assert "data: " in mine[1]["answer"]
@@ -133,7 +137,8 @@ def test_the_trace_page_tells_a_calls_whole_story(stack: Stack, make_account: Ac
     trace_id = ask(account, "tell my story").headers["x-deepspace-trace-id"]
     client.force_login(user_create(email=f"{uuid.uuid4().hex}@example.com", is_operator=True))
     address = reverse("admin:trace", args=[trace_id])
-    page = wait_until(lambda: found if "trace-row--usage" in (found := client.get(address).content.decode()) else None)
+    wait_until(lambda: "trace-row--usage" in client.get(address).content.decode())
+    page = client.get(address).content.decode()
     for kind in ("call", "attempt", "hold", "ledger", "usage"):
         assert f"trace-row--{kind}" in page, kind
     assert page.count("trace-row--ledger") == 3, "hold, capture, release of the rest"

@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -24,12 +24,14 @@ from gateway_app.services.limits.script import SCRIPT
 logger = logging.getLogger(__name__)
 
 _SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
-# Seconds. A Redis that is gone refuses at once; one that hangs is waited for this long, once, by those who came then.
-_TIMEOUT = 1.0
+# A Redis that is gone refuses at once; one that hangs is waited for a second, once, by those who came then. The second
+# is counted in turns of the loop, so that a loop that stood still itself does not take Redis for hanging.
+_TICK, _TICKS = 0.25, 4
 _RECOVER_EVERY = 0.25
 _CELLS = 61
 _REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
+T = TypeVar("T")
 _Operation = list[Any]
 
 
@@ -52,8 +54,7 @@ class RateLimiter:
     def __init__(self, url: str = "", *, clock: Callable[[], int] | None = None) -> None:
         self._redis = redis.asyncio.Redis.from_url(
             url or settings.REDIS_URL,
-            socket_connect_timeout=_TIMEOUT,
-            socket_timeout=_TIMEOUT,
+            socket_connect_timeout=_TICK * _TICKS,
             retry=Retry(NoBackoff(), 0),
         )
         self._clock = clock
@@ -137,7 +138,7 @@ class RateLimiter:
             groups.setdefault(job.organization_id, []).append(job)
         now = self._clock() if self._clock else 0
         calls = [_arguments(organization_id, jobs, now) for organization_id, jobs in groups.items()]
-        for jobs, answer in zip(groups.values(), await self._evaluate(calls), strict=True):
+        for jobs, answer in zip(groups.values(), await _patiently(self._evaluate(calls)), strict=True):
             moment, answers = json.loads(answer)
             for job, one in zip(jobs, answers, strict=True):
                 _resolve(job, (int(moment), one))
@@ -164,7 +165,9 @@ class RateLimiter:
         while True:
             await asyncio.sleep(_RECOVER_EVERY)
             try:
-                await self._redis.ping()
+                # What was given up may still answer on its connection: no other request must read that.
+                await self._redis.connection_pool.disconnect()
+                await _patiently(self._redis.ping())
             except _REDIS_ERRORS:
                 continue
             logger.info("Rate limits are counted again.")
@@ -181,6 +184,19 @@ def limiter() -> RateLimiter:
     if loop not in _limiters:
         _limiters[loop] = RateLimiter()
     return _limiters[loop]
+
+
+async def _patiently(request: Awaitable[T]) -> T:
+    """Return what Redis answers; raises TimeoutError when it does not."""
+    task = asyncio.ensure_future(request)
+    try:
+        for _turn in range(_TICKS):
+            await asyncio.wait({task}, timeout=_TICK)
+            if task.done():
+                return task.result()
+        raise TimeoutError
+    finally:
+        task.cancel()
 
 
 def _arguments(organization_id: UUID, jobs: Sequence[_Job], now: int) -> list[Any]:

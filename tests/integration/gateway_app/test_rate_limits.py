@@ -124,6 +124,19 @@ async def test_a_redis_that_hangs_is_waited_for_once(own_redis: EmbeddedRedis) -
     await limiter.close()
 
 
+async def test_a_loop_that_stood_still_itself_does_not_take_redis_for_hanging(own_redis: EmbeddedRedis) -> None:
+    limiter, organization_id, limit = RateLimiter(own_redis.url), uuid4(), rule(requests=3)
+    await limiter.take(organization_id, [limit], 1)
+    for pause in (1.2, 2.5):
+        under_way = asyncio.create_task(limiter.take(organization_id, [limit], 1))
+        for _turn in range(3):
+            await asyncio.sleep(0)
+        time.sleep(pause)  # noqa: ASYNC251 - as a busy machine does
+        assert not (await under_way).degraded
+    assert not (await limiter.take(organization_id, [limit], 1)).allowed
+    await limiter.close()
+
+
 async def test_a_script_that_redis_forgot_is_sent_again_also_within_a_batch(own_redis: EmbeddedRedis) -> None:
     limiter, limit = RateLimiter(own_redis.url), rule(requests=3)
     one = uuid4()

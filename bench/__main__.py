@@ -3,12 +3,12 @@
 import platform
 import sys
 
-from bench import first_token, memory, task_create, task_list
+from bench import first_token, memory, task_create, task_list, v1
 from bench.report import Row, table
 from bench.system import System
 
 # Memory comes first, while everything is at rest.
-BENCHES = {"memory": memory, "task_create": task_create, "first_token": first_token, "task_list": task_list}
+BENCHES = {"memory": memory, "task_create": task_create, "first_token": first_token, "task_list": task_list, "v1": v1}
 
 
 def main(names: list[str]) -> int:

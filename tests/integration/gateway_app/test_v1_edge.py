@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts_app.models import ApiKey
 from accounts_app.services.api_keys import api_key_create, api_key_revoke
 from accounts_app.tenancy.context import bound, operator_atomic
+from billing_app.contracts import ZERO
 from gateway_app.models import ModelEntry
 from tests.factories.gateway import cost
 from tests.support.accounts import Account, account_create
@@ -253,7 +254,7 @@ def test_provider_that_fails_at_every_try_is_503(account: Account, upstream: Scr
 
     on_edge(account.secret, work)
     now = assert_settled(account.organization_id)
-    assert (now.call.ending, now.captured) == ("refused", 0)
+    assert (now.call.ending, now.captured) == ("refused", ZERO)
     assert len(upstream.served) == 4
 
 
@@ -270,7 +271,7 @@ def test_caller_who_leaves_before_the_answer_closes_the_upstream(account: Accoun
     (served,) = upstream.wait_idle()
     assert served.outcome == "client_gone"
     now = assert_settled(account.organization_id)
-    assert (now.call.ending, now.captured) == ("client_gone", 0)
+    assert (now.call.ending, now.captured) == ("client_gone", ZERO)
 
 
 def test_stopping_server_settles_what_it_leaves(account: Account, upstream: ScriptedUpstream) -> None:

@@ -1,5 +1,7 @@
 """Idempotency-Key at /v1: the same request twice is one call, and one answer, byte for byte."""
 
+from typing import Any
+
 import pytest
 from pytest_django import Settings
 
@@ -9,6 +11,8 @@ from tests.support.gateway import assert_settled
 from tests.support.upstream import ScriptedUpstream
 
 KEY = {"Idempotency-Key": "order-66"}
+NO_STREAM: dict[str, Any] = {}
+STREAM: dict[str, Any] = {"stream": True}
 
 
 @pytest.fixture
@@ -21,7 +25,7 @@ def account(committed_db: None) -> Account:
 def test_same_request_is_answered_again_byte_for_byte_and_charged_once(
     account: Account, upstream: ScriptedUpstream, *, is_stream: bool
 ) -> None:
-    options = {"stream": True, "stream_options": {"include_usage": True}} if is_stream else {}
+    options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}} if is_stream else {}
 
     async def work(edge: Edge) -> None:
         first = await edge.ask(headers=KEY, **options)
@@ -83,7 +87,7 @@ def test_answer_too_large_to_be_kept_is_a_conflict_not_a_second_call(
     settings.GATEWAY_REPLAY_LIMIT = 100
 
     async def work(edge: Edge) -> None:
-        for options in ({}, {"stream": True}):
+        for options in NO_STREAM, STREAM:
             key = {"Idempotency-Key": f"large-{len(options)}"}
             assert (await edge.ask(headers=key, **options)).status == 200
             visit = await edge.ask(headers=key, **options)

@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, InternalError, ProgrammingError, connection, transaction
 
+from accounts_app.ids import uuid7
 from accounts_app.tenancy.context import operator_atomic, operator_context, tenant_atomic
 from billing_app.contracts import TokenBuckets
 from billing_app.models import BudgetWindow, Hold, TaskUsage, Transaction, UsageRecord, Wallet
@@ -29,7 +31,7 @@ CHARGE = USD("0.25")
 
 def settle(organization_id: UUID, *, model: str = "check-ledger-model", task_id: UUID | None = None) -> None:
     """Make one call as the gateway does: hold, then capture and record in one transaction."""
-    price, call_id = price_of(model), uuid.uuid4()
+    price, call_id = price_of(model), uuid7()
     with tenant_atomic(organization_id):
         hold = hold_of(organization_id, "1", ref=str(call_id))
     with tenant_atomic(organization_id):
@@ -229,6 +231,17 @@ def test_an_inserted_entry_is_named_although_its_hash_is_right(books: UUID) -> N
         assert named[WALLET] == [the_wallet(books)]
         run("UPDATE wallets SET balance = balance + 5, seq = seq + 1 WHERE organization_id = %(books)s", books=books)
         assert found(books) == {HASH: [f"transactions {forged.pk}"]}
+
+
+@pytest.mark.usefixtures("as_owner")
+@pytest.mark.parametrize(("days", "missed"), [(40, False), (-40, True)])
+def test_records_of_months_that_were_dropped_are_not_missed(books: UUID, days: int, missed: bool) -> None:
+    """As after a retention that keeps from ``days`` ahead of today on, and so has dropped what was written now."""
+    kept = datetime.now(UTC).date() + timedelta(days=days)
+    with operator_context("test"), triggers_off("openai_usage"):
+        run(f"COMMENT ON TABLE openai_usage IS 'partitioned by month, kept from {kept}'")
+        run("DELETE FROM openai_usage WHERE organization_id = %(books)s", books=books)
+        assert bool(found(books)) is missed
 
 
 @pytest.mark.usefixtures("as_owner")

@@ -186,17 +186,44 @@ def limiter() -> RateLimiter:
     return _limiters[loop]
 
 
+class _Watch:
+    """Cancels a task after so many turns of the loop, each at least so long."""
+
+    def __init__(self, task: "asyncio.Task[Any]") -> None:
+        self._task, self._loop = task, asyncio.get_running_loop()
+        self._left = _TICKS
+        self._timer = self._loop.call_later(_TICK, self._tick)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has cancelled the task."""
+        return self._left == 0
+
+    def stop(self) -> None:
+        """Look no longer."""
+        self._timer.cancel()
+
+    def _tick(self) -> None:
+        self._left -= 1
+        if self._left:
+            self._timer = self._loop.call_later(_TICK, self._tick)
+        else:
+            self._task.cancel()
+
+
 async def _patiently(request: Awaitable[T]) -> T:
     """Return what Redis answers; raises TimeoutError when it does not."""
-    task = asyncio.ensure_future(request)
+    task = asyncio.current_task()
+    assert task
+    watch = _Watch(task)
     try:
-        for _turn in range(_TICKS):
-            await asyncio.wait({task}, timeout=_TICK)
-            if task.done():
-                return task.result()
-        raise TimeoutError
+        return await request
+    except asyncio.CancelledError:
+        if not watch.has_ended or task.uncancel():
+            raise
+        raise TimeoutError from None
     finally:
-        task.cancel()
+        watch.stop()
 
 
 def _arguments(organization_id: UUID, jobs: Sequence[_Job], now: int) -> list[Any]:

@@ -25,8 +25,8 @@ from gateway_app.wire import Reading, Wanted, Wire
 
 logger = logging.getLogger(__name__)
 
-# Endings whose answer is whole: it is given again for the same Idempotency-Key.
-WHOLE = {Ending.COMPLETED, Ending.NO_USAGE, Ending.ZERO_OUTPUT}
+# Endings whose answer is given again for the same Idempotency-Key; one of nothing, which was free, is asked for anew.
+KEPT = {Ending.COMPLETED, Ending.NO_USAGE}
 
 
 class Relay(ABC):
@@ -64,7 +64,7 @@ class Relay(ABC):
             if self.opened is not None:
                 self.opened.close()
         self.call.outcome = self._outcome()
-        if self.call.request.operation_key and ending in WHOLE:
+        if self.call.request.operation_key and ending in KEPT:
             self._keep(self.stored(ending))
         settled = await settle(self.call, ending)
         exchange_log(is_wanted=self.logs_prompts, call_id=self.call.id, request=self.body, answer=self.said())

@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -18,20 +18,17 @@ from redis.exceptions import NoScriptError, RedisError
 
 from gateway_app.services import metrics
 from gateway_app.services.limits.allowance import Allowance, Meter, Place
+from gateway_app.services.limits.patience import PATIENCE, patiently
 from gateway_app.services.limits.rules import LimitRule
 from gateway_app.services.limits.script import SCRIPT
 
 logger = logging.getLogger(__name__)
 
 _SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
-# A Redis that is gone refuses at once; one that hangs is waited for a second, once, by those who came then. The second
-# is counted in turns of the loop, so that a loop that stood still itself does not take Redis for hanging.
-_TICK, _TICKS = 0.25, 4
 _RECOVER_EVERY = 0.25
 _CELLS = 61
 _REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
-T = TypeVar("T")
 _Operation = list[Any]
 
 
@@ -54,7 +51,7 @@ class RateLimiter:
     def __init__(self, url: str = "", *, clock: Callable[[], int] | None = None) -> None:
         self._redis = redis.asyncio.Redis.from_url(
             url or settings.REDIS_URL,
-            socket_connect_timeout=_TICK * _TICKS,
+            socket_connect_timeout=PATIENCE,
             retry=Retry(NoBackoff(), 0),
         )
         self._clock = clock
@@ -138,7 +135,7 @@ class RateLimiter:
             groups.setdefault(job.organization_id, []).append(job)
         now = self._clock() if self._clock else 0
         calls = [_arguments(organization_id, jobs, now) for organization_id, jobs in groups.items()]
-        for jobs, answer in zip(groups.values(), await _patiently(self._evaluate(calls)), strict=True):
+        for jobs, answer in zip(groups.values(), await patiently(self._evaluate(calls)), strict=True):
             moment, answers = json.loads(answer)
             for job, one in zip(jobs, answers, strict=True):
                 _resolve(job, (int(moment), one))
@@ -167,7 +164,7 @@ class RateLimiter:
             try:
                 # What was given up may still answer on its connection: no other request must read that.
                 await self._redis.connection_pool.disconnect()
-                await _patiently(self._redis.ping())
+                await patiently(self._redis.ping())
             except _REDIS_ERRORS:
                 continue
             logger.info("Rate limits are counted again.")
@@ -184,46 +181,6 @@ def limiter() -> RateLimiter:
     if loop not in _limiters:
         _limiters[loop] = RateLimiter()
     return _limiters[loop]
-
-
-class _Watch:
-    """Cancels a task after so many turns of the loop, each at least so long."""
-
-    def __init__(self, task: "asyncio.Task[Any]") -> None:
-        self._task, self._loop = task, asyncio.get_running_loop()
-        self._left = _TICKS
-        self._timer = self._loop.call_later(_TICK, self._tick)
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it has cancelled the task."""
-        return self._left == 0
-
-    def stop(self) -> None:
-        """Look no longer."""
-        self._timer.cancel()
-
-    def _tick(self) -> None:
-        self._left -= 1
-        if self._left:
-            self._timer = self._loop.call_later(_TICK, self._tick)
-        else:
-            self._task.cancel()
-
-
-async def _patiently(request: Awaitable[T]) -> T:
-    """Return what Redis answers; raises TimeoutError when it does not."""
-    task = asyncio.current_task()
-    assert task
-    watch = _Watch(task)
-    try:
-        return await request
-    except asyncio.CancelledError:
-        if not watch.has_ended or task.uncancel():
-            raise
-        raise TimeoutError from None
-    finally:
-        watch.stop()
 
 
 def _arguments(organization_id: UUID, jobs: Sequence[_Job], now: int) -> list[Any]:

@@ -1,6 +1,7 @@
 """What this room knows of a trace: model calls, their attempts, and live streams."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from uuid import UUID
 
 from django.utils.translation import gettext
@@ -17,9 +18,12 @@ _GOOD = {"", "completed", "no_usage"}
 def trace_source(trace_id: str) -> Iterator[TraceEvent]:
     """Yield the calls; for operators also what each call took."""
     calls = list(trace_rows(GatewayCall.objects.order_by("created_at"), trace_id))
-    yield from map(_call, calls)
+    attempts = list(GatewayAttempt.objects.filter(call__in=calls).order_by("call", "number"))
+    # The row is written by the hold, a moment after the call and its first try began.
+    begun = {attempt.call_id: attempt.started_at for attempt in reversed(attempts)}
+    for call in calls:
+        yield _call(call, min(call.created_at, begun.get(call.pk, call.created_at)))
     if tenant_or_nobody().operator:
-        attempts = GatewayAttempt.objects.filter(call__in=calls).order_by("call", "number")
         yield from map(_attempt, attempts)
 
 
@@ -28,10 +32,10 @@ def stream_trace_events(stream_ids: Iterable[UUID]) -> Iterator[TraceEvent]:
     return map(_stream, LiveStream.objects.filter(pk__in=set(stream_ids)).defer("events", "outcome"))
 
 
-def _call(call: GatewayCall) -> TraceEvent:
+def _call(call: GatewayCall, begun: datetime) -> TraceEvent:
     words = [str(call.get_ending_display() or call.get_status_display()), call.error_code, call.operation_key]
     return TraceEvent(
-        at=call.created_at,
+        at=begun,
         kind="call",
         label=_("Call"),
         title=f"{call.model} · {call.purpose}" if call.purpose else call.model,

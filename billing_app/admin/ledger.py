@@ -21,12 +21,12 @@ from billing_app.services.holds import capture_refund
 class TransactionAdmin(ReadOnlyAdmin):
     list_display = [
         "created_at",
-        "organization",
-        "seq",
         "kind",
         "amount",
         "balance_after",
         "frozen_after",
+        "organization",
+        "seq",
         "note",
         "hold_link",
         "trace_id",
@@ -75,11 +75,11 @@ class HoldAdmin(ReadOnlyAdmin):
 
     list_display = [
         "created_at",
-        "organization",
         "status",
         "amount",
         "captured",
         "refunded",
+        "organization",
         "expires_at",
         "resolved_at",
         "trace_id",

@@ -18,6 +18,7 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
     image_tiers = forms.JSONField(
         label=_("image tiers"),
         required=False,
+        initial=dict,
         help_text=_('USD per image by quality and size, such as {"high/1024x1024": "0.167"}.'),
     )
 

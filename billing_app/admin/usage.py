@@ -11,15 +11,15 @@ class UsageRecordAdmin(ReadOnlyAdmin):
 
     list_display = [
         "created_at",
-        "organization",
         "model",
-        "provider",
-        "endpoint",
         "ending",
         "input_tokens",
         "output_tokens",
         "cost_usd",
         "charged_usd",
+        "organization",
+        "provider",
+        "endpoint",
         "trace_id",
     ]
     list_filter = ["ending", "provider", "endpoint", "model"]

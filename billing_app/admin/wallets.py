@@ -1,3 +1,4 @@
+from decimal import Decimal
 from uuid import UUID
 
 from django import forms
@@ -29,11 +30,16 @@ class AdjustmentForm(MoneyForm):
 class WalletAdmin(ReadOnlyAdmin):
     """Balances are read-only: only a ledger entry changes one, and an adjustment is such an entry."""
 
-    list_display = ["organization", "balance", "frozen", "available", "seq"]
+    list_display = ["organization", "balance", "frozen", "left", "seq"]
     list_select_related = ["organization"]
     search_fields = ["=id", "=organization__id", "organization__name", "organization__memberships__user__email"]
-    readonly_fields = ["available", "books"]
+    readonly_fields = ["left", "books"]
     change_form_template = "billing_app/admin/wallet_change_form.html"
+
+    @admin.display(description=_("available (USD)"))
+    def left(self, wallet: Wallet) -> Decimal:
+        """What holds have not set aside."""
+        return wallet.available
 
     @admin.display(description=_("books"))
     def books(self, wallet: Wallet) -> SafeString:

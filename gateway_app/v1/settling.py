@@ -21,7 +21,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 _AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError, TimeoutError, OSError)
 
 # The event loop itself keeps no hold of its tasks.
-_running: set["asyncio.Task[Settlement | None]"] = set()
+_running: set["asyncio.Task[None]"] = set()
+Booked = asyncio.Future[Settlement | None]
 
 
 async def settle(call: Call, ending: Ending) -> Settlement | None:
@@ -29,11 +30,13 @@ async def settle(call: Call, ending: Ending) -> Settlement | None:
 
     Return what it cost; None when that is not known yet, or was decided by somebody else.
     """
-    task = asyncio.get_running_loop().create_task(_settle(call, ending))
+    loop = asyncio.get_running_loop()
+    booked: Booked = loop.create_future()
+    task = loop.create_task(_settle(call, ending, booked))
     _running.add(task)
     task.add_done_callback(_running.discard)
-    await asyncio.wait((task,), timeout=_CALLER_WAITS_SECONDS)
-    return task.result() if task.done() else None
+    await asyncio.wait((booked,), timeout=_CALLER_WAITS_SECONDS)
+    return booked.result() if booked.done() else None
 
 
 async def settled_all(seconds: float) -> None:
@@ -44,7 +47,7 @@ async def settled_all(seconds: float) -> None:
         await asyncio.wait(tasks, timeout=seconds)
 
 
-async def _settle(call: Call, ending: Ending) -> Settlement | None:
+async def _settle(call: Call, ending: Ending, booked: Booked) -> None:
     result = None
     try:
         result = await _until_back(call, ending)
@@ -53,8 +56,9 @@ async def _settle(call: Call, ending: Ending) -> Settlement | None:
     except Exception:
         # Its lease will end, and recovery settles what is left.
         logger.exception("v1.not_settled", extra={"call_id": str(call.id), "ending": ending.value})
+    # The answer need not wait for what the steps do afterwards.
+    booked.set_result(result)
     await afinish(call, ending)
-    return result
 
 
 async def _until_back(call: Call, ending: Ending) -> Settlement:

@@ -12,7 +12,7 @@ from accounts_app.tenancy.partitions import partition_monthly
 from accounts_app.tenancy.rls import enable_rls
 
 SQL = Path(__file__).parent.parent / "sql"
-FUNCTIONS = ("is_stale", "claim", "open", "settle", "lease", "extend", "retry", "books")
+FUNCTIONS = ("is_stale", "claim", "open", "attempt_add", "settle", "lease", "extend", "retry", "books")
 
 # The migration sees every organization's rows. Foreign keys are checked before the tables change again.
 _MOVE = """

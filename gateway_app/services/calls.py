@@ -30,14 +30,13 @@ EXTENSION = 1.5
 
 
 def opening(call: Call) -> Item:
-    """The item that begins ``call``: its row, its first try, and what may be held for it."""
+    """The item that begins ``call``: its row, and what may be held for it."""
     call.attempts = [Attempt(number=1, provider=call.options[0].candidates[0].endpoint.provider)]
     return _item(call, "open") | {
         "request_hash": call.request.request_hash,
         "revisions": _revisions(call),
         "lease_seconds": _first_wait(call, call.options[0]) + LEASE_MARGIN,
         "call": _call_row(call),
-        "attempt": _attempt_row(call, call.attempts[0]),
         "options": [_option(option) for option in call.options],
     }
 
@@ -149,12 +148,12 @@ def retry_next(call: Call, *, error: str, http_status: int | None, upstream_requ
 
 
 def retrying(call: Call) -> Item:
-    """The item that stores how the last try ended and begins the present one."""
+    """The item that stores how the last try ended, and where the present one goes."""
     tried, present = call.attempts[-2:]
     return leasing(call, _first_wait(call, call.chosen)) | {
         "do": "retry",
         "attempt": _attempt_row(call, tried),
-        "next": _attempt_row(call, present),
+        "provider": present.provider,
     }
 
 

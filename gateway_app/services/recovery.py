@@ -51,8 +51,7 @@ def call_abandon(row: GatewayCall) -> bool:
         mine = GatewayCall.objects.filter(pk=row.pk, status=CallStatus.DISPATCHED)
         if not mine.update(status=CallStatus.UNKNOWN, unknown_at=now):
             return False
-        running = GatewayAttempt.objects.filter(call_id=row.pk, status=AttemptStatus.RUNNING)
-        running.update(status=AttemptStatus.ABANDONED, ended_at=now)
+        _abandoned_attempt(row)
         _keep_hold(row)
     row.unknown_at = now
     if not settings.GATEWAY_UNKNOWN_SECONDS:
@@ -103,8 +102,8 @@ def call_bury(row: GatewayCall) -> bool:
     open_row = GatewayCall.objects.filter(pk=row.pk).exclude(status=CallStatus.SETTLED)
     if not open_row.update(status=CallStatus.SETTLED, settled_at=timezone.now(), **fields):
         return False
-    running = GatewayAttempt.objects.filter(call_id=row.pk, status=AttemptStatus.RUNNING)
-    running.update(status=AttemptStatus.ABANDONED, ended_at=timezone.now())
+    if row.status == CallStatus.DISPATCHED:
+        _abandoned_attempt(row)
     zero = Decimal(0)
     usage_record(
         call_id=row.pk,
@@ -151,6 +150,19 @@ def _deadline(row: GatewayCall) -> datetime:
     return row.unknown_at + timedelta(seconds=settings.GATEWAY_UNKNOWN_SECONDS)
 
 
+def _abandoned_attempt(row: GatewayCall) -> None:
+    """Store the try that was under way. Tries are stored when they have ended, and nobody was left to end this one."""
+    GatewayAttempt.objects.create(
+        organization_id=row.organization_id,
+        call=row,
+        number=row.attempts.count() + 1,
+        provider=row.provider,
+        status=AttemptStatus.ABANDONED,
+        started_at=row.created_at,
+        ended_at=timezone.now(),
+    )
+
+
 def _keep_hold(row: GatewayCall) -> None:
     """Let the hold outlive the time in which the call can be resolved."""
     if row.hold_id is None:
@@ -193,7 +205,7 @@ def _settlement(row: GatewayCall, report: TokenBuckets | None) -> dict[str, Any]
             "images": 0,
             "finish_reason": "",
         },
-        "attempt": {},
+        "attempt": None,
         "usage": _usage(row) | counts | {"uncached_input_tokens": tokens.input, "visible_output_tokens": tokens.output},
         "answer": None,
     }

@@ -6,6 +6,8 @@ DECLARE
     v_item jsonb;
     v_answers jsonb[] := '{}';
 BEGIN
+    -- Calls and usage are partitioned: planned for each new id, they take longer to plan than to write.
+    PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);
     FOR v_item IN SELECT value FROM jsonb_array_elements(p_items) LOOP
         PERFORM set_config('app.organization_id', v_item->>'organization', true),
                 set_config('app.user_id', coalesce(v_item->>'user', ''), true),

@@ -19,16 +19,10 @@ BEGIN
     RETURN v_money;
 END $$;
 
--- Store how the last try ended, and begin the next.
+-- Store how the last try ended, and where the next goes.
 CREATE FUNCTION gateway_retry(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE
-    v_tried gateway_attempts := jsonb_populate_record(NULL::gateway_attempts, p->'attempt');
 BEGIN
-    UPDATE gateway_attempts SET
-        status = v_tried.status, http_status = v_tried.http_status, error = v_tried.error,
-        upstream_request_id = v_tried.upstream_request_id, ended_at = v_tried.ended_at, latency_ms = v_tried.latency_ms
-    WHERE id = v_tried.id;
-    INSERT INTO gateway_attempts SELECT * FROM jsonb_populate_record(NULL::gateway_attempts, p->'next');
-    UPDATE gateway_calls SET provider = p->'next'->>'provider' WHERE id = (p->'call'->>'id')::uuid;
+    PERFORM gateway_attempt_add(p->'attempt');
+    UPDATE gateway_calls SET provider = p->>'provider' WHERE id = (p->'call'->>'id')::uuid;
     RETURN gateway_lease(p);
 END $$;

@@ -42,7 +42,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Begin a call: hold its most, note it and its first try. "options" are the model asked for and the cheaper ones that a
+-- Begin a call: hold its most and note it. "options" are the model asked for and the cheaper ones that a
 -- budget may turn it into; the first that fits is taken.
 CREATE FUNCTION gateway_open(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -80,8 +80,5 @@ BEGIN
     v_call := jsonb_populate_record(NULL::gateway_calls, (p->'call') || (v_option->'call'));
     v_call.lease_until := now() + (p->>'lease_seconds')::float8 * interval '1 s';
     INSERT INTO gateway_calls SELECT v_call.*;
-    INSERT INTO gateway_attempts SELECT * FROM jsonb_populate_record(
-        NULL::gateway_attempts, (p->'attempt') || jsonb_build_object('provider', v_option->'call'->'provider')
-    );
     RETURN v_held || jsonb_build_object('outcome', 'opened', 'option', v_number);
 END $$;

@@ -1,3 +1,9 @@
+-- Store a try that has ended. A try under way is its call's: the row is written once.
+CREATE FUNCTION gateway_attempt_add(p jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO gateway_attempts SELECT * FROM jsonb_populate_record(NULL::gateway_attempts, p);
+END $$;
+
 -- End a call: take what is due of its hold (asking for more where more was used), give the rest back, and write the
 -- call, its last try, its usage and its answer. All or nothing, and once: "taken_over" says that it was settled before.
 CREATE FUNCTION gateway_settle(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -9,8 +15,6 @@ DECLARE
         'hold', p->'hold', 'key', p->'key', 'trace', p->'call'->'trace_id', 'user', p->'user',
         'note', p->'call'->'ending', 'status', 'released'
     );
-    v_new gateway_calls := jsonb_populate_record(NULL::gateway_calls, p->'call');
-    v_tried gateway_attempts := jsonb_populate_record(NULL::gateway_attempts, p->'attempt');
     v_charged numeric := 0;
     v_money jsonb;
 BEGIN
@@ -35,25 +39,31 @@ BEGIN
         RETURN '{"outcome": "taken_over"}';
     END IF;
     UPDATE gateway_calls SET
-        status = 'settled', ending = v_new.ending, error_code = v_new.error_code, settled_at = clock_timestamp(),
-        input_tokens = v_new.input_tokens, cached_input_tokens = v_new.cached_input_tokens,
-        cache_write_tokens = v_new.cache_write_tokens, output_tokens = v_new.output_tokens,
-        reasoning_tokens = v_new.reasoning_tokens, images = v_new.images, cost_usd = v_new.cost_usd,
-        charged_usd = v_charged, shortfall_usd = (p->>'due')::numeric - v_charged,
-        first_token_ms = v_new.first_token_ms, latency_ms = v_new.latency_ms, finish_reason = v_new.finish_reason
-    WHERE id = v_id AND status <> 'settled';
+        status = 'settled', settled_at = clock_timestamp(), charged_usd = v_charged,
+        shortfall_usd = (p->>'due')::numeric - v_charged, ending = n.ending, error_code = n.error_code,
+        input_tokens = n.input_tokens, cached_input_tokens = n.cached_input_tokens,
+        cache_write_tokens = n.cache_write_tokens, output_tokens = n.output_tokens,
+        reasoning_tokens = n.reasoning_tokens, images = n.images, cost_usd = n.cost_usd,
+        first_token_ms = n.first_token_ms, latency_ms = n.latency_ms, finish_reason = n.finish_reason
+    FROM jsonb_to_record(p->'call') AS n (
+        ending text, error_code text, input_tokens int, cached_input_tokens int, cache_write_tokens int,
+        output_tokens int, reasoning_tokens int, images int, cost_usd numeric, first_token_ms int, latency_ms int,
+        finish_reason text
+    )
+    WHERE gateway_calls.id = v_id AND status <> 'settled';
     IF NOT FOUND THEN
         RAISE EXCEPTION 'call % was settled without its hold', v_id;
     END IF;
-    UPDATE gateway_attempts SET
-        status = v_tried.status, http_status = v_tried.http_status, error = v_tried.error,
-        upstream_request_id = v_tried.upstream_request_id, ended_at = v_tried.ended_at, latency_ms = v_tried.latency_ms
-    WHERE id = v_tried.id;
+    IF p->'attempt' <> 'null' THEN
+        PERFORM gateway_attempt_add(p->'attempt');
+    END IF;
     PERFORM usage_insert((p->'usage') || jsonb_build_object('charged_usd', v_charged::text));
     IF p->'answer' <> 'null' THEN
-        INSERT INTO gateway_answers (id, organization_id, user_id, created_at, text, tool_calls, http_status, content_type, body)
-        SELECT v_id, (p->>'organization')::uuid, (p->>'user')::uuid, now(), text, coalesce(tool_calls, '[]'), http_status,
-               coalesce(content_type, ''), coalesce(decode(base64, 'base64'), '')
+        INSERT INTO gateway_answers (
+            id, organization_id, user_id, created_at, text, tool_calls, http_status, content_type, body
+        )
+        SELECT v_id, (p->>'organization')::uuid, (p->>'user')::uuid, now(), text, coalesce(tool_calls, '[]'),
+               http_status, coalesce(content_type, ''), coalesce(decode(base64, 'base64'), '')
         FROM jsonb_to_record(p->'answer')
             AS answer(text text, tool_calls jsonb, http_status int, content_type text, base64 text);
     END IF;

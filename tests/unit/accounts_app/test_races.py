@@ -22,7 +22,8 @@ pytestmark = pytest.mark.usefixtures("committed_db")
 
 def at_once(*deeds: Callable[[], Any]) -> list[Any]:
     """Do all at the same moment; return what each returned, or the error that it raised."""
-    barrier, results = threading.Barrier(len(deeds)), [None] * len(deeds)
+    barrier = threading.Barrier(len(deeds))
+    results: list[Any] = [None] * len(deeds)
 
     def run(index: int, deed: Callable[[], Any]) -> None:
         barrier.wait()

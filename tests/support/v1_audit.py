@@ -8,6 +8,7 @@ from uuid import UUID
 
 from accounts_app.tenancy.context import NOBODY, bound
 from billing_app.contracts import TokenBuckets
+from billing_app.models import Hold
 from billing_app.services.checks import ledger_check, ledger_snapshot
 from gateway_app.models import GatewayCall
 from gateway_app.services import tokens
@@ -20,6 +21,8 @@ from tests.support.v1_load import EMBEDDING, Seen
 # An empty answer costs nothing, and is asked for anew.
 _WHOLE = ("completed", "no_usage")
 _NOTHING = (0, 0)
+# Once: given back, captured whole, or captured with the rest given back.
+_RESOLVED = (["release"], ["capture"], ["capture", "release"])
 
 
 @dataclass
@@ -68,12 +71,20 @@ def _open(found: Audit) -> None:
     now = found.books
     found.faults += [f"open hold {hold.pk}" for hold in now.holds if hold.status == "open"]
     found.faults += [f"{call.status} call {call.pk}" for call in now.calls if call.status != "settled"]
-    found.faults += [f"hold {hold.pk} resolved {len(now.resolutions(hold))} times" for hold in now.holds
-                     if len(now.resolutions(hold)) != 1]  # fmt: skip
+    found.faults += [f"hold {hold.pk}: {kinds}" for hold, kinds in _resolutions(now) if kinds not in _RESOLVED]
     if now.frozen:
         found.faults.append(f"{now.frozen} USD are frozen")
     if now.captured != found.ledger:
         found.faults.append(f"captured {now.captured}, gone from the wallet {found.ledger}")
+
+
+def _resolutions(now: Books) -> list[tuple[Hold, list[str]]]:
+    """Return each hold with the kinds of entries that resolved it."""
+    kinds: dict[UUID, list[str]] = {hold.pk: [] for hold in now.holds}
+    for row in now.transactions:
+        if row.hold_id is not None and row.kind != "hold":
+            kinds[row.hold_id].append(str(row.kind))
+    return [(hold, sorted(kinds[hold.pk])) for hold in now.holds]
 
 
 def _calls(found: Audit, tally: dict[str, Tally], reports: dict[str, TokenBuckets]) -> None:

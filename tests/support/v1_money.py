@@ -138,7 +138,8 @@ def _run(services: Services, options: argparse.Namespace) -> int:
         seconds = time.monotonic() - began
         _forget_connections()
         found = finished(account.organization_id, upstream, seen, paid_in=Decimal(PAID_IN), resolve=import_report)
-        _tell(f"calls {len(found.books.calls)} in {seconds:.1f} s, {options.at_once} at once, kill: {options.kill}")
+        _tell(f"requests {len(seen)} in {seconds:.1f} s, {options.at_once} at once, kill: {options.kill}")
+        _tell(f"calls held for {len(found.books.calls)}, tries at the upstream {len(upstream.served)}")
         _tell("endings " + ", ".join(f"{name} {count}" for name, count in sorted(found.endings.items())))
         _tell(f"ledger {found.ledger:.10f} = usage {found.usage:.10f} = upstream's tally {found.expected:.10f} USD")
         _tell(f"difference {found.difference:.10f}; faults {len(found.faults)}")

@@ -14,6 +14,7 @@ from gateway_app.services.breakers import candidates_ordered
 from gateway_app.services.call import Call, Option
 from gateway_app.services.limits import limiter
 from gateway_app.services.pipeline import Step
+from gateway_app.services.routes import unknown_model
 from gateway_app.services.snapshot import ModelSnap
 
 INFERENCE = "inference"
@@ -51,7 +52,11 @@ class Route(Step):
     """Find the model, freeze its price, and bound what it may cost; likewise for the cheaper ones behind it."""
 
     async def before(self, call: Call) -> None:
-        option = _option(call, call.snapshot.model(call.request.model))
+        model = call.snapshot.model(call.request.model)
+        # A model's price is for its own kind of work.
+        if model.kind != call.request.kind:
+            raise unknown_model(model.key)
+        option = _option(call, model)
         options = [option]
         while len(options) < MAX_OPTIONS and (cheaper := self._cheaper(call, options)):
             options.append(cheaper)

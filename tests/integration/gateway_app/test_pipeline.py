@@ -13,6 +13,9 @@ from pytest_django import Settings
 
 from accounts_app.contracts import KeyCard
 from accounts_app.exceptions import PermissionRefused
+from accounts_app.tenancy.context import operator_atomic
+from gateway_app.exceptions import ModelNotFound
+from gateway_app.models import ModelEntry
 from gateway_app.services.call import Call
 from gateway_app.services.chat import chat, chat_stream
 from gateway_app.services.house import house_run
@@ -101,3 +104,11 @@ def test_a_model_reads_no_more_than_fits_its_context(payer: UUID, upstream: Scri
     with chat_stream(chat_request("x" * 600_000)) as stream:
         assert stream._chat.call.hold_usd == held
         list(stream)
+
+
+def test_a_model_of_another_kind_is_no_chat_model(payer: UUID, upstream: ScriptedUpstream) -> None:
+    with operator_atomic("test"):
+        key = ModelEntry.objects.filter(kind="embedding", is_active=True).values_list("key", flat=True)[0]
+    with pytest.raises(ModelNotFound):
+        chat(chat_request(model=key))
+    assert upstream.served == []

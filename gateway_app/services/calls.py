@@ -293,9 +293,16 @@ def _usage_row(call: Call) -> Item:
         "model": call.model_key,
         "price": str(call.price.id),
         "trace": call.trace_id,
-        "meta": {"purpose": request.purpose, "attempts": len(call.attempts)},
+        "meta": _meta(call),
         "created_at": datetime.now(UTC).isoformat(),
     }
+
+
+def _meta(call: Call) -> Item:
+    """What reports may name the call by, beside our own id, and what it took."""
+    told = [attempt.upstream_request_id[:120] for attempt in call.attempts if attempt.upstream_request_id]
+    ids = {"upstream_request_id": told[-1]} if told else {}
+    return {"purpose": call.request.purpose, "attempts": len(call.attempts), **ids}
 
 
 def _answer_row(call: Call) -> Item | None:

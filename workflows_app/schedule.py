@@ -3,4 +3,6 @@
 BEAT_SCHEDULE = {
     # A tick that waited longer than its successor is worth nothing.
     "workflows-reap": {"task": "workflows.reap", "schedule": 1.0, "options": {"queue": "work", "expires": 2.0}},
+    # Hourly: Redis keeps the events of a silent stream for a day.
+    "workflows-tidy-streams": {"task": "workflows.tidy_streams", "schedule": 3600.0, "options": {"queue": "work"}},
 }

@@ -9,6 +9,7 @@ from django.conf import settings
 from accounts_app.services.jobs import system_task, tenant_task
 from workflows_app.services.dispatch import ADVANCE
 from workflows_app.services.execution import DRAINING, run_advance
+from workflows_app.services.orphans import streams_tidy
 from workflows_app.services.reaper import runs_reap
 
 
@@ -22,6 +23,12 @@ def advance(*, run_id: str) -> None:
 def reap() -> int:
     """Send again what no worker has, give up what no worker survives."""
     return runs_reap()
+
+
+@system_task("workflow-streams", name="workflows.tidy_streams", queue="work")
+def tidy_streams() -> int:
+    """Close the streams that nobody closes."""
+    return streams_tidy()
 
 
 @worker_shutting_down.connect

@@ -2,6 +2,6 @@
 
 from gateway_app.services.streams.publisher import StreamPublisher
 from gateway_app.services.streams.reader import Frame, StreamReader, stream_authorise
-from gateway_app.services.streams.rows import stream_open
+from gateway_app.services.streams.rows import OpenStream, stream_open, streams_open
 
-__all__ = ["Frame", "StreamPublisher", "StreamReader", "stream_authorise", "stream_open"]
+__all__ = ["Frame", "OpenStream", "StreamPublisher", "StreamReader", "stream_authorise", "stream_open", "streams_open"]

@@ -128,6 +128,14 @@ class StreamPublisher:
                     rows.stream_close(self.stream_id, events, plain)
                 self._stored = True
 
+    def keep(self) -> None:
+        """Store what was published so far in Postgres, for a stream that nobody may write to for days."""
+        with self._lock:
+            self._flush()
+            if not self._ended:
+                with bound(self._tenant):
+                    rows.stream_checkpoint(self.stream_id, list(merged(self._journal)))
+
     def _refuse_after_end(self) -> None:
         if self._ended:
             raise StreamClosed

@@ -1,6 +1,8 @@
 """The row of a stream in Postgres: who may read it, and the whole once it is closed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +14,15 @@ from accounts_app.exceptions import NotFound
 from accounts_app.tenancy.context import current_organization_id, current_tenant
 from gateway_app.models import LiveStream, LiveStreamStatus
 from gateway_app.services.streams.events import StreamEvent
+
+
+@dataclass(frozen=True)
+class OpenStream:
+    """A stream that nobody has closed yet, and whose it is."""
+
+    id: UUID
+    organization_id: UUID
+    user_id: UUID | None
 
 
 @transaction.atomic
@@ -44,6 +55,19 @@ def stream_close(stream_id: UUID, events: Sequence[StreamEvent], outcome: dict[s
     """Store the whole and close the row; False when it was closed already."""
     closing = {"status": LiveStreamStatus.CLOSED, "closed_at": timezone.now(), "outcome": outcome}
     return bool(_open_rows(stream_id).update(**_whole(events), **closing))
+
+
+@transaction.atomic
+def streams_open(*, before: datetime, after: UUID | None = None, limit: int = 200) -> list[OpenStream]:
+    """Return streams that are still open and were opened before then, by id; go on ``after`` the last one's id.
+
+    Of the bound organization, or of all in an operator context.
+    """
+    rows = LiveStream.objects.filter(status=LiveStreamStatus.OPEN, created_at__lt=before)
+    if after is not None:
+        rows = rows.filter(pk__gt=after)
+    columns = rows.order_by("pk").values_list("pk", "organization_id", "user_id")[:limit]
+    return [OpenStream(*row) for row in columns]
 
 
 def _open_rows(stream_id: UUID) -> QuerySet[LiveStream]:

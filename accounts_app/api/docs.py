@@ -1,21 +1,38 @@
 """The API's description for people: Swagger UI and ReDoc, from files of our own."""
 
+from functools import lru_cache
 from typing import Any
 
 from csp.constants import SELF
 from csp.decorators import csp_update
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
+from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 
 class SchemaView(SpectacularAPIView):
-    """The OpenAPI document of the REST API and of /v1, as JSON or YAML."""
+    """The OpenAPI document of the REST API and of /v1, as JSON or YAML; the same for everybody."""
 
     renderer_classes = [OpenApiJsonRenderer, OpenApiYamlRenderer]
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(_document(get_language() or settings.LANGUAGE_CODE))
+
+
+@lru_cache(maxsize=4)
+def _document(language: str) -> dict[str, Any]:
+    """Written once for a process and language: it takes seconds, and anybody may ask for it."""
+    generator: Any = SchemaGenerator
+    document: dict[str, Any] = generator().get_schema(request=None, public=True)
+    return document
 
 
 @require_safe

@@ -10,6 +10,8 @@ from tests.fixtures.stack import AccountMaker
 from tests.support.browser import Look, Visitor
 
 pytestmark = pytest.mark.browser
+# The document takes its time when it is asked for the first time (ms).
+WRITTEN = 60_000
 BOTH = pytest.mark.parametrize("look", [Look("light", "en", 1280), Look("dark", "zh", 390)], indirect=True, ids=str)
 
 
@@ -27,7 +29,7 @@ def test_swagger_shows_both_apis_and_calls_with_the_session(
     somebody.be(make_account())
     policy = policy_of(page, f"{somebody.base_url}/api/docs/")
     assert "unsafe" not in policy
-    expect(page.locator(".opblock-summary-path", has_text="/v1/chat/completions")).to_be_visible()
+    expect(page.locator(".opblock-summary-path", has_text="/v1/chat/completions")).to_be_visible(timeout=WRITTEN)
     wallet = page.locator("#operations-billing-billing_wallet")
     wallet.locator(".opblock-summary-control").click()
     wallet.locator("button.try-out__btn").click()
@@ -40,12 +42,12 @@ def test_swagger_shows_both_apis_and_calls_with_the_session(
 def test_redoc_shows_the_document(somebody: Visitor, page: Page, look: Look, tmp_path: Path) -> None:
     policy = policy_of(page, f"{somebody.base_url}/api/redoc/")
     assert "unsafe" not in policy
-    expect(page.locator("h1", has_text="DeepSpace").first).to_be_visible()
+    expect(page.locator("h1", has_text="DeepSpace").first).to_be_visible(timeout=WRITTEN)
     expect(page.locator("[data-section-id]").first).to_be_attached()
     assert page.evaluate("getComputedStyle(document.querySelector('.menu-content')).position") in ("sticky", "fixed")
     if look.width > 800:  # the menu with the search is folded away otherwise
         page.locator("input[type=text]").first.fill("wallet")
-        expect(page.locator("[data-role='search:results'] li").first).to_be_attached()
+        expect(page.locator("[data-role='search:results'] li").first).to_be_attached(timeout=WRITTEN)
     page.screenshot(path=tmp_path / f"redoc-{look}.png")
 
 

@@ -100,7 +100,7 @@ def test_callers_of_two_organizations_share_the_servers_connections_and_nothing_
     assert "scripted" in models
 
 
-def _seen(account: Account, *, roll_back: bool) -> set[UUID | None]:
+def _seen(account: Account, *, roll_back: bool) -> set[UUID]:
     """Return whose keys the account sees; then commit, or roll back."""
     with tenant_context(account.organization_id, account.user.pk), transaction.atomic():
         seen = set(ApiKey.objects.values_list("organization_id", flat=True))

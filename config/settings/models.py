@@ -41,7 +41,7 @@ OPERATION_RETENTION_DAYS = positive_int("OPERATION_RETENTION_DAYS", 30)
 # Encrypts the API keys that operators store for providers: long random texts, the first for new ones, the others for
 # what was stored before (`./manage.py rotate_credentials` moves it over). Unset: derived from DJANGO_SECRET_KEY.
 CREDENTIALS_KEY = [key for key in env.list("CREDENTIALS_KEY", default=[]) if key]
-# Whether a provider that an operator enters may be on a private network or on this machine (OPENAI_BASE_URL always may).
+# Whether a provider that an operator enters may be on a private network or this machine (OPENAI_BASE_URL always may).
 PROVIDER_PRIVATE_NETWORKS = boolean("PROVIDER_PRIVATE_NETWORKS", default=not PRODUCTION)
 # A provider that failed so often within the window, and at least every second time, is left alone for the pause.
 GATEWAY_BREAKER_FAILURES = positive_int("GATEWAY_BREAKER_FAILURES", 5)

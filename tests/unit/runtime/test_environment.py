@@ -11,8 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import settings
 from config.environment import BASE_DIR, boolean, positive_int, required, running_services
+from config.settings.partitions import _months
 
-READS = re.compile(r"\b(?:env(?:\.\w+)?|required|positive_int|boolean|_text|_usd)\(\s*\"([A-Z][A-Z0-9_]+)\"")
+READS = re.compile(r"\b(?:env(?:\.\w+)?|required|positive_int|boolean|_text|_usd|_months)\(\s*\"([A-Z][A-Z0-9_]+)\"")
 # Read in several places or under several names; none of them is for people to set.
 INTERNAL = {"DEEPSPACE_UNDER_MAKE", "DEMO_PASSWORD"}
 
@@ -89,6 +90,18 @@ def test_env_example_lists_exactly_the_variables_that_are_read() -> None:
     listed = set(re.findall(r"^#([A-Z][A-Z0-9_]+)=", (BASE_DIR / ".env.example").read_text(), re.MULTILINE))
 
     assert listed == read - INTERNAL
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "1.5", "١", ""])
+def test_a_retention_that_is_no_number_of_months_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USAGE_RETENTION_MONTHS", value)
+    with pytest.raises(ImproperlyConfigured, match="USAGE_RETENTION_MONTHS: must be a whole number of months"):
+        _months("USAGE_RETENTION_MONTHS")
+
+
+def test_retention_is_a_number_of_months(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USAGE_RETENTION_MONTHS", "13")
+    assert _months("USAGE_RETENTION_MONTHS") == 13
 
 
 def test_commented_defaults_of_env_example_are_the_real_ones() -> None:

@@ -1,19 +1,19 @@
-"""The statement that writes calls: `gateway_books`, once over Django's connection, once over a pool of its own.
+"""The statement that writes calls: `gateway_books`, once over Django's connection, once over connections of its own.
 
-Threads write through Django, within whatever transaction is open. The event loop of /v1 has its own small pool, and
-writes together what comes together: the calls of one organization are always written by the same lane, in order.
+Threads write through Django, within whatever transaction is open. The event loop of /v1 has a few lanes with a
+connection each, and writes together what comes together: the calls of one organization always go by the same lane.
 """
 
 import asyncio
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import psycopg
-import psycopg_pool
 from django.db import OperationalError, connection, connections
 
 from gateway_app.services.batches import Batch
@@ -24,8 +24,6 @@ Answer = dict[str, Any]
 _BOOKS = "SELECT gateway_books(%s::jsonb)"
 # Statements at once of one process. Organizations are spread over them; one that waits for a lock delays its own lane.
 LANES = 4
-# Seconds that a call waits for a connection before it is refused.
-PATIENCE = 5.0
 
 
 def books_write(item: Item) -> Answer:
@@ -44,49 +42,66 @@ async def abooks_write(item: Item) -> Answer:
     """
     try:
         return await _lanes().lane(item["organization"]).do(item)
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout) as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise OperationalError(str(error)) from error
 
 
+class Lane:
+    """One connection, kept open, and what waits for it."""
+
+    def __init__(self) -> None:
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._batch = Batch[Item, Answer](self._write)
+
+    async def do(self, item: Item) -> Answer:
+        """Write ``item`` with whatever else waits; return its answer. Raises psycopg.Error."""
+        return await self._batch.do(item)
+
+    async def close(self) -> None:
+        """Close the connection; the next item opens another."""
+        gone, self._connection = self._connection, None
+        if gone is not None:
+            with suppress(psycopg.Error):
+                await gone.close()
+
+    async def _write(self, items: Sequence[Item]) -> Sequence[Answer]:
+        # Organizations in one order everywhere: two processes never wait for each other's wallets in a ring.
+        order = sorted(range(len(items)), key=lambda index: items[index]["organization"])
+        written = await self._execute(_dump([items[index] for index in order]))
+        answers: list[Answer] = [{}] * len(items)
+        for index, answer in zip(order, written, strict=True):
+            answers[index] = answer
+        return answers
+
+    async def _execute(self, items: str) -> list[Answer]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await psycopg.AsyncConnection.connect(**_parameters())
+        try:
+            cursor = await self._connection.execute(_BOOKS, [items])
+            row = await cursor.fetchone()
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            await self.close()
+            raise
+        assert row
+        answers: list[Answer] = row[0]
+        return answers
+
+
 class Lanes:
-    """The pool and the batches of one event loop."""
+    """The lanes of one event loop."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._pool = psycopg_pool.AsyncConnectionPool(
-            kwargs=_parameters(),
-            min_size=1,
-            max_size=LANES,
-            timeout=PATIENCE,
-            max_idle=60,
-            reconnect_timeout=5,
-            open=False,
-        )
-        self._opened: asyncio.Task[None] | None = None
-        self._batches = [Batch[Item, Answer](self._write) for _number in range(LANES)]
+        self._lanes = [Lane() for _number in range(LANES)]
 
-    def lane(self, organization_id: str) -> Batch[Item, Answer]:
+    def lane(self, organization_id: str) -> Lane:
         """Return the organization's lane."""
-        return self._batches[UUID(organization_id).int % LANES]
+        return self._lanes[UUID(organization_id).int % LANES]
 
     async def close(self) -> None:
-        """Close the pool."""
-        await self._pool.close()
-
-    async def _write(self, items: Sequence[Item]) -> Sequence[Answer]:
-        if self._opened is None:
-            self._opened = asyncio.create_task(self._pool.open())
-        await self._opened
-        # Organizations in one order everywhere: two processes never wait for each other's wallets in a ring.
-        order = sorted(range(len(items)), key=lambda index: items[index]["organization"])
-        async with self._pool.connection() as database:
-            cursor = await database.execute(_BOOKS, [_dump([items[index] for index in order])])
-            row = await cursor.fetchone()
-        assert row
-        answers: list[Answer] = [{}] * len(items)
-        for index, answer in zip(order, row[0], strict=True):
-            answers[index] = answer
-        return answers
+        """Close every connection."""
+        for lane in self._lanes:
+            await lane.close()
 
 
 _all: "WeakKeyDictionary[asyncio.AbstractEventLoop, Lanes]" = WeakKeyDictionary()
@@ -101,7 +116,7 @@ def _lanes() -> Lanes:
 
 
 async def books_close() -> None:
-    """Close the running event loop's pool, when the loop is about to end."""
+    """Close the running event loop's connections, when the loop is about to end."""
     lanes = _all.pop(asyncio.get_running_loop(), None)
     if lanes is not None:
         await lanes.close()

@@ -183,8 +183,11 @@ def connection_release() -> None:
 async def _before(call: Call) -> None:
     for step in steps():
         call.steps_done.append(step)
-        with _timed(call, type(step).__name__):
+        began = time.perf_counter()
+        try:
             await step.before(call)
+        finally:
+            _note(call, type(step).__name__, time.perf_counter() - began)
 
 
 def _write(call: Call) -> Answer:
@@ -198,7 +201,10 @@ def _timed(call: Call, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        seconds = time.perf_counter() - began
-        call.timings[name] = call.timings.get(name, 0) + seconds
-        metrics.step_timed(name, seconds)
-        tracing.past(f"step {name}", seconds, trace_id=call.trace_id)
+        _note(call, name, time.perf_counter() - began)
+
+
+def _note(call: Call, name: str, seconds: float) -> None:
+    call.timings[name] = call.timings.get(name, 0) + seconds
+    metrics.step_timed(name, seconds)
+    tracing.past(f"step {name}", seconds, trace_id=call.trace_id)

@@ -81,6 +81,8 @@ class RateLimiter:
 
     async def correct(self, allowance: Allowance, tokens_used: int) -> None:
         """Count what the call really used in place of what was reserved: less is free at once, more counts from now."""
+        if allowance.tokens is None:
+            return  # no rule counts tokens
         await self._change(allowance, 0, tokens_used - allowance.reserved)
 
     async def give_back(self, allowance: Allowance) -> None:

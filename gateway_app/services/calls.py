@@ -3,7 +3,6 @@
 The items are those of `gateway_books` (gateway_app/sql).
 """
 
-import base64
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -14,17 +13,15 @@ from billing_app.exceptions import BudgetExceeded, InsufficientFunds
 from billing_app.services.usage import usage_announce
 from gateway_app.contracts import Ending, Settlement
 from gateway_app.exceptions import CacheStale, CallInProgress, CallTakenOver, OperationConflict
-from gateway_app.models import AttemptStatus, CallStatus
-from gateway_app.services import liveness
+from gateway_app.models import AttemptStatus
 from gateway_app.services.books import Answer, Item
 from gateway_app.services.bounds import hold_amount
 from gateway_app.services.call import Attempt, Call, Option
 from gateway_app.services.charging import charge_for
+from gateway_app.services.rows import answer_row, attempt_row, call_row, item, option_row, usage_row
 
 # Seconds that a lease adds to the longest wait that it covers.
 LEASE_MARGIN = 30.0
-# A hold outlives its call's own time limit by this many seconds, so that only a killed process's hold ever expires.
-HOLD_MARGIN = 300.0
 # An answer that outgrows its hold is given this much more at a time, so that long ones do not write at every token.
 EXTENSION = 1.5
 
@@ -32,12 +29,12 @@ EXTENSION = 1.5
 def opening(call: Call) -> Item:
     """The item that begins ``call``: its row, and what may be held for it."""
     call.attempts = [Attempt(number=1, provider=call.options[0].candidates[0].endpoint.provider)]
-    return _item(call, "open") | {
+    return item(call, "open") | {
         "request_hash": call.request.request_hash,
         "revisions": _revisions(call),
         "lease_seconds": _first_wait(call, call.options[0]) + LEASE_MARGIN,
-        "call": _call_row(call),
-        "options": [_option(option) for option in call.options],
+        "call": call_row(call),
+        "options": [option_row(option) for option in call.options],
     }
 
 
@@ -73,7 +70,7 @@ def settlement(call: Call, ending: Ending) -> Item:
         "reasoning_tokens": tokens.reasoning,
     }
     fields = {"ending": ending.value, "cost_usd": str(charge.cost_usd), **counts}
-    return _item(call, "settle") | {
+    return item(call, "settle") | {
         "hold": str(call.hold_id),
         "held": str(call.hold_usd),
         "due": str(charge.due_usd),
@@ -90,10 +87,10 @@ def settlement(call: Call, ending: Ending) -> Item:
             "finish_reason": outcome.finish_reason[:40],
             **fields,
         },
-        "attempt": _attempt_row(call, attempt),
-        "usage": _usage_row(call)
+        "attempt": attempt_row(call, attempt),
+        "usage": usage_row(call)
         | {"uncached_input_tokens": tokens.input, "visible_output_tokens": tokens.output, **fields},
-        "answer": _answer_row(call),
+        "answer": answer_row(call),
     }
 
 
@@ -152,14 +149,14 @@ def retrying(call: Call) -> Item:
     tried, present = call.attempts[-2:]
     return leasing(call, _first_wait(call, call.chosen)) | {
         "do": "retry",
-        "attempt": _attempt_row(call, tried),
+        "attempt": attempt_row(call, tried),
         "provider": present.provider,
     }
 
 
 def leasing(call: Call, wait: float) -> Item:
     """The item that lets the call's lease outlast a wait of that many seconds."""
-    return _item(call, "lease") | {"lease_seconds": wait + LEASE_MARGIN, "call": {"id": str(call.id)}}
+    return item(call, "lease") | {"lease_seconds": wait + LEASE_MARGIN, "call": {"id": str(call.id)}}
 
 
 def leased(call: Call, answer: Answer) -> None:
@@ -192,11 +189,6 @@ def extended(call: Call, answer: Answer) -> bool:
     return True
 
 
-def _item(call: Call, what: str) -> Item:
-    user_id = call.tenant.user_id
-    return {"do": what, "organization": str(call.organization_id), "user": str(user_id) if user_id else None}
-
-
 def _revisions(call: Call) -> dict[str, int] | None:
     """What the caller decided by, as old as it is; None for our own rooms, which read it afresh for each call."""
     if call.card is None:
@@ -207,111 +199,6 @@ def _revisions(call: Call) -> dict[str, int] | None:
         "catalogue": call.snapshot.catalogue_revision,
         "prices": call.snapshot.price_revision,
     }
-
-
-def _option(option: Option) -> Item:
-    return {
-        "amount": str(option.amount),
-        "hold_seconds": option.candidates[0].endpoint.total_timeout + HOLD_MARGIN,
-        "call": {
-            "model": option.model.key,
-            "provider": option.candidates[0].endpoint.provider,
-            "price_id": str(option.price.id),
-            "max_tokens": option.max_tokens,
-        },
-    }
-
-
-def _call_row(call: Call) -> Item:
-    """The columns of gateway_calls that are known before the call, but for those of the option."""
-    request, now = call.request, datetime.now(UTC).isoformat()
-    zeros = dict.fromkeys(_ZEROS, 0)
-    return zeros | {
-        "id": str(call.id),
-        "organization_id": str(call.organization_id),
-        "user_id": _text(call.tenant.user_id),
-        "created_at": now,
-        "endpoint": request.endpoint,
-        "operation_key": request.operation_key,
-        "asked_model": call.options[0].model.key,
-        "purpose": request.purpose,
-        "api_key_id": _text(call.card.api_key_id) if call.card else None,
-        "project_id": _text(call.card.project_id) if call.card else None,
-        "task_id": _text(request.task_id),
-        "run_id": _text(request.run_id),
-        "step_key": request.step_key,
-        "prompt_version_id": _text(request.prompt_version_id),
-        "client_address": call.client_address or None,
-        "is_stream": request.is_stream,
-        "status": CallStatus.DISPATCHED.value,
-        "ending": "",
-        "error_code": "",
-        "hold_id": str(call.hold_id),
-        "finish_reason": "",
-        "owner": liveness.owner_id(),
-        "trace_id": call.trace_id,
-    }
-
-
-_ZEROS = (
-    "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "images",
-    "cost_usd", "charged_usd", "shortfall_usd",
-)  # fmt: skip
-
-
-def _attempt_row(call: Call, attempt: Attempt) -> Item:
-    return {
-        "id": str(attempt.id),
-        "organization_id": str(call.organization_id),
-        "call_id": str(call.id),
-        "number": attempt.number,
-        "provider": attempt.provider,
-        "status": attempt.status.value,
-        "http_status": attempt.http_status,
-        "error": attempt.error.replace("\x00", ""),
-        "upstream_request_id": attempt.upstream_request_id[:120],
-        "started_at": attempt.started_at.isoformat(),
-        "ended_at": attempt.ended_at.isoformat() if attempt.ended_at else None,
-        "latency_ms": attempt.latency_ms,
-    }
-
-
-def _usage_row(call: Call) -> Item:
-    request = call.request
-    return {
-        "id": str(call.id),
-        "organization": str(call.organization_id),
-        "user": _text(call.tenant.user_id),
-        "task": _text(request.task_id),
-        "run": _text(request.run_id),
-        "project": _text(call.card.project_id) if call.card else None,
-        "api_key": _text(call.card.api_key_id) if call.card else None,
-        "endpoint": request.endpoint,
-        "step_key": request.step_key,
-        "prompt_version": _text(request.prompt_version_id),
-        "provider": call.endpoint.provider,
-        "model": call.model_key,
-        "price": str(call.price.id),
-        "trace": call.trace_id,
-        "meta": _meta(call),
-        "created_at": datetime.now(UTC).isoformat(),
-    }
-
-
-def _meta(call: Call) -> Item:
-    """What reports may name the call by, beside our own id, and what it took."""
-    told = [attempt.upstream_request_id[:120] for attempt in call.attempts if attempt.upstream_request_id]
-    ids = {"upstream_request_id": told[-1]} if told else {}
-    return {"purpose": call.request.purpose, "attempts": len(call.attempts), **ids}
-
-
-def _answer_row(call: Call) -> Item | None:
-    if call.answer is None or not call.request.operation_key:
-        return None
-    row = dict(call.answer)
-    if "bytes" in row:
-        row["base64"] = base64.b64encode(row.pop("bytes")).decode()
-    return row
 
 
 def _begin(call: Call, answer: Answer) -> None:
@@ -344,7 +231,3 @@ def _first_wait(call: Call, option: Option) -> float:
 
 def _last_status(ending: Ending) -> AttemptStatus:
     return AttemptStatus.FAILED if ending in (Ending.REFUSED, Ending.TIMEOUT) else AttemptStatus.ANSWERED
-
-
-def _text(value: UUID | None) -> str | None:
-    return str(value) if value is not None else None

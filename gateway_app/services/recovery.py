@@ -24,8 +24,8 @@ from gateway_app.contracts import Ending
 from gateway_app.models import AttemptStatus, CallStatus, GatewayAttempt, GatewayCall
 from gateway_app.services import liveness
 from gateway_app.services.books import books_write
-from gateway_app.services.calls import HOLD_MARGIN
 from gateway_app.services.charging import charge_for
+from gateway_app.services.rows import HOLD_MARGIN
 
 # Calls that one sweep looks at.
 SWEEP = 1000

@@ -86,7 +86,7 @@ def test_list_takes_as_many_queries_for_many_prompts_as_for_few(
     browser.get(reverse("prompts:list"))
     for _number in range(5):
         prompt_of(writer)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(11):
         browser.get(reverse("prompts:list"))
 
 

@@ -7,7 +7,10 @@ from gateway_app.models.call import GatewayCall
 
 
 class AttemptStatus(models.TextChoices):
-    """Running; answered (a stream began or an answer came); failed; abandoned (its process was gone)."""
+    """Answered (a stream began or an answer came); failed; abandoned (its process was gone).
+
+    Running ones have no row: a try is stored when it has ended.
+    """
 
     RUNNING = "running", _("Running")
     ANSWERED = "answered", _("Answered")

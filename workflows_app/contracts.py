@@ -1,7 +1,8 @@
 """What crosses the border of this room: plain, frozen values."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 from uuid import UUID
@@ -9,9 +10,21 @@ from uuid import UUID
 Json = dict[str, Any]
 
 
+FAIL, CONTINUE, GOTO = "fail", "continue", "goto"
+
+
 @dataclass(frozen=True)
 class StepSpec:
-    """One step of a stage. ``key`` is unique in its stage; ``via`` is empty for actions that are their own handler."""
+    """One step of a stage. ``key`` is unique in its stage; ``via`` is empty for actions that are their own handler.
+
+    ``when`` is a condition (CEL, see `workflows_app.services.conditions`): where it is false the step is skipped.
+    Retries: ``attempts`` tries in all (0: the engine's default), ``backoff`` seconds before the second, twice that
+    before each further one, of which the share ``jitter`` (0 to 1) is random; ``retry_on`` names the error codes that
+    are tried again (empty: those that may pass by themselves). ``timeout`` and ``heartbeat`` are seconds (0: the
+    engine's default, none). ``on_error``: fail, continue, or goto the stage ``goto``. ``fallback_model`` gets another
+    round of tries when the attempts are used up. At most ``concurrency`` steps with the same ``concurrency_key`` run
+    at a time in an organization.
+    """
 
     key: str
     action: str
@@ -19,6 +32,17 @@ class StepSpec:
     template: str = ""
     params: Json = field(default_factory=dict)
     attempts: int = 0
+    when: str = ""
+    backoff: float = 0.4
+    jitter: float = 1.0
+    retry_on: tuple[str, ...] = ()
+    timeout: int = 0
+    heartbeat: int = 0
+    on_error: str = FAIL
+    goto: str = ""
+    fallback_model: str = ""
+    concurrency_key: str = ""
+    concurrency: int = 1
 
     @property
     def handler(self) -> str:
@@ -30,37 +54,74 @@ class StepSpec:
         return name in {self.key, self.action, self.via, *self.via.split("/")}
 
     def as_json(self) -> Json:
-        """The snapshot that a run keeps."""
+        """The snapshot that a run keeps: what differs from the defaults, and what every reader wants to see."""
         return {
-            "key": self.key,
-            "action": self.action,
-            "via": self.via,
-            "with": self.template,
-            "params": self.params,
-            "attempts": self.attempts,
+            ("with" if item.name == "template" else item.name): getattr(self, item.name)
+            for item in fields(self)
+            if item.name in _ALWAYS_KEPT or getattr(self, item.name) != item.default
         }
 
     @classmethod
     def from_json(cls, data: Json) -> "StepSpec":
         """The reverse of `as_json`."""
-        return cls(
-            key=data["key"],
-            action=data["action"],
-            via=data["via"],
-            template=data["with"],
-            params=data["params"],
-            attempts=data["attempts"],
-        )
+        values = dict(data)
+        values["template"] = values.pop("with", "")
+        return cls(**values | {"retry_on": tuple(values.get("retry_on", ()))})
+
+
+_ALWAYS_KEPT = frozenset({"key", "action", "via", "template", "params", "attempts"})
+
+
+@dataclass(frozen=True)
+class Transition:
+    """Where a stage leads: to stage ``to`` if the condition ``when`` holds; an empty one always does."""
+
+    to: str
+    when: str = ""
+
+
+@dataclass(frozen=True)
+class ParallelSpec:
+    """A stage done once for each item of a list, in runs of their own.
+
+    ``over`` is an expression (CEL) that gives the list. Each run finds its item as ``context.<name>``; what the runs
+    leave in their context is collected, in the list's order, as ``context.<into>``. At most ``limit`` run at a time.
+    """
+
+    over: str
+    name: str = "item"
+    into: str = "results"
+    limit: int = 8
 
 
 @dataclass(frozen=True)
 class StageSpec:
-    """One stage: its steps run in order in one run; ``next`` names the stage after it, None at the end."""
+    """One stage: its steps run in order. ``transitions`` are tried in order; none that holds ends the workflow."""
 
     key: str
     name: str
     steps: tuple[StepSpec, ...]
-    next: str | None = None
+    transitions: tuple[Transition, ...] = ()
+    parallel: ParallelSpec | None = None
+
+    @property
+    def next(self) -> str | None:
+        """The stage that follows where no condition says otherwise; None at the end."""
+        usual = [item.to for item in self.transitions if not item.when] or [item.to for item in self.transitions]
+        return usual[0] if usual else None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one run may use; None: no limit. ``max_cost`` in USD, ``max_duration`` in seconds since its start.
+
+    ``max_steps`` counts attempts at steps. ``max_runs``: how many runs of the template an organization may have going.
+    """
+
+    max_cost: Decimal | None = None
+    max_steps: int | None = None
+    max_duration: int | None = None
+    max_runs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +134,7 @@ class ConfigRef:
     name: str
     stages: Mapping[str, StageSpec]
     start: str
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True)
@@ -123,6 +185,13 @@ class RunDetail:
     error: Json | None
     cost_usd: Decimal
     trace_id: str
+    scope: str = "stage"
+    attempt: int = 0
+    wait: Json | None = None
+    parent_id: UUID | None = None
+    branch: int | None = None
+    origin_id: UUID | None = None
+    origin_seq: int | None = None
 
     @property
     def ref(self) -> RunRef:
@@ -150,6 +219,9 @@ class StepDetail:
     tokens: int
     cost_usd: Decimal
     duration_ms: int | None
+    path: str = ""
+    stage: str = ""
+    started_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +236,7 @@ class EventDetail:
     data: Json
     trace_id: str
     at: str
+    attempt: int | None = None
 
 
 class Publisher(Protocol):
@@ -189,7 +262,8 @@ class StepContext:
     ``idempotency_key`` is the same for every attempt at this step of this run: pass it on with each outside effect.
     ``context`` is what the run has gathered so far (brief, original, text, findings, title, …); read it only.
     ``should_stop`` turns true when the run is cancelled, its lease is lost or its time is up: stop, and raise
-    StepStopped.
+    StepStopped. ``heartbeat`` says that the step is alive, where its document sets how long it may be silent;
+    publishing does so too.
     """
 
     run_id: UUID
@@ -205,6 +279,7 @@ class StepContext:
     context: Mapping[str, Any]
     publisher: Publisher
     should_stop: Callable[[], bool]
+    heartbeat: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)

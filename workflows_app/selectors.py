@@ -1,5 +1,6 @@
 """Reads. Each needs a bound tenant and a transaction, and filters by the organization as well as the policies do."""
 
+from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
@@ -7,7 +8,9 @@ from django.db.models import F, Q, QuerySet
 from accounts_app.exceptions import NotFound
 from accounts_app.tenancy.context import current_organization_id
 from workflows_app.contracts import EventDetail, RunDetail, StepDetail, StepSpec, WorkspaceRef
-from workflows_app.models import RunEvent, StepRun, WorkflowConfig, WorkflowRun, Workspace
+from workflows_app.engine.state import Fact
+from workflows_app.models import RunEvent, StepRun, StepStatus, WorkflowConfig, WorkflowRun, Workspace
+from workflows_app.models.config import STARTABLE
 
 
 def workspace_list(*, active_only: bool = True) -> tuple[WorkspaceRef, ...]:
@@ -32,6 +35,16 @@ def config_get(config_id: UUID) -> WorkflowConfig:
     return config
 
 
+def template_published(reference: str) -> WorkflowConfig:
+    """Return the version that ``name`` (the newest that may be started) or ``name@version`` means. Raises NotFound."""
+    name, _at, version = reference.partition("@")
+    rows = configs_readable().filter(name=name, status__in=STARTABLE)
+    config = rows.filter(version=version).first() if version else rows.order_by("-published_at").first()
+    if config is None:
+        raise NotFound
+    return config
+
+
 def run_get(run_id: UUID) -> RunDetail:
     """Return a run's state. Raises NotFound, also for another organization's."""
     run = WorkflowRun.objects.filter(organization_id=current_organization_id(), pk=run_id).first()
@@ -47,15 +60,24 @@ def runs_for_subject(subject_id: UUID, *, limit: int = 50) -> tuple[RunDetail, .
 
 
 def run_steps(run_id: UUID) -> tuple[StepDetail, ...]:
-    """Return every attempt at every step, in the order of the stage."""
+    """Return every attempt at every step, in the order of their beginning; the one under way comes last."""
     rows = StepRun.objects.filter(organization_id=current_organization_id(), run_id=run_id)
-    return tuple(step_detail(row) for row in rows.order_by("position", "attempt"))
+    run = WorkflowRun.objects.filter(organization_id=current_organization_id(), pk=run_id, attempt__gt=0).first()
+    under_way = (_step_under_way(run),) if run else ()
+    return (*(step_detail(row) for row in rows.order_by("started_at", "position", "attempt")), *under_way)
 
 
 def run_events(run_id: UUID, *, after: int = 0, limit: int = 500) -> tuple[EventDetail, ...]:
     """Return the run's log after event number ``after``, oldest first."""
     rows = RunEvent.objects.filter(organization_id=current_organization_id(), run_id=run_id, seq__gt=after)
     return tuple(_event_detail(row) for row in rows.order_by("seq")[:limit])
+
+
+def run_facts(run_id: UUID, *, until: int | None = None) -> list[Fact]:
+    """Return the run's history as the engine folds it, up to event number ``until``."""
+    rows = RunEvent.objects.filter(organization_id=current_organization_id(), run_id=run_id).order_by("seq")
+    rows = rows if until is None else rows.filter(seq__lte=until)
+    return [Fact(row.type, row.step_key, row.attempt, row.data) for row in rows]
 
 
 def run_detail(run: WorkflowRun) -> RunDetail:
@@ -77,6 +99,13 @@ def run_detail(run: WorkflowRun) -> RunDetail:
         error=run.error,
         cost_usd=run.cost_usd,
         trace_id=run.trace_id,
+        scope=run.scope,
+        attempt=run.attempt,
+        wait=run.wait,
+        parent_id=run.parent_id,
+        branch=run.branch,
+        origin_id=run.origin_id,
+        origin_seq=run.origin_seq,
     )
 
 
@@ -94,6 +123,28 @@ def step_detail(row: StepRun) -> StepDetail:
         tokens=row.tokens,
         cost_usd=row.cost_usd,
         duration_ms=row.duration_ms,
+        path=row.path,
+        stage=row.stage,
+        started_at=row.started_at,
+    )
+
+
+def _step_under_way(run: WorkflowRun) -> StepDetail:
+    step = StepSpec.from_json(run.steps[run.cursor])
+    return StepDetail(
+        key=step.key,
+        action=step.action,
+        via=step.via,
+        attempt=run.attempt,
+        status=StepStatus.RUNNING.value,
+        output={},
+        error=None,
+        model="",
+        tokens=0,
+        cost_usd=Decimal(0),
+        duration_ms=None,
+        stage=run.stage,
+        started_at=run.step_started_at,
     )
 
 
@@ -107,4 +158,5 @@ def _event_detail(row: RunEvent) -> EventDetail:
         data=row.data,
         trace_id=row.trace_id,
         at=row.created_at.isoformat(),
+        attempt=row.attempt,
     )

@@ -1,22 +1,21 @@
 """Celery's side of the engine."""
 
 from typing import Any
-from uuid import UUID
 
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
-from accounts_app.services.jobs import system_task, tenant_task
+from accounts_app.services.jobs import system_task
 from workflows_app.services.dispatch import ADVANCE
-from workflows_app.services.execution import DRAINING, run_advance
+from workflows_app.services.execution import DRAINING, runs_work
 from workflows_app.services.orphans import streams_tidy
 from workflows_app.services.reaper import runs_reap
 
 
-@tenant_task(name=ADVANCE, queue=settings.WORKFLOW_QUEUE)
-def advance(*, run_id: str) -> None:
-    """Carry a run on."""
-    run_advance(run_id=UUID(run_id))
+@system_task("workflow-worker", name=ADVANCE, queue=settings.WORKFLOW_QUEUE)
+def advance(**_of_older_senders: Any) -> int:
+    """Carry on what the queue holds."""
+    return runs_work()
 
 
 @system_task("workflow-reaper", name="workflows.reap", queue="work")

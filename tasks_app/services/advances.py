@@ -23,7 +23,8 @@ from tasks_app.services.tasks import UNTITLED, task_locked
 from workflows_app.contracts import RunRef
 from workflows_app.selectors import run_get
 from workflows_app.services.configs import config_for
-from workflows_app.services.runs import run_cancel, run_retry, run_start
+from workflows_app.services.controls import run_cancel, run_retry
+from workflows_app.services.runs import run_start
 
 FAILED_RUN = "failed_run"
 # Parts of a task's metadata that are its own affair.

@@ -5,10 +5,18 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ConfigStatus(models.TextChoices):
-    """A draft may change and cannot run. A published version never changes again: runs rely on it."""
+    """A draft may change and cannot run. A published version never changes again: runs rely on it.
+
+    Of a published one only its use changes: inactive ones are not started any more, active ones are again.
+    """
 
     DRAFT = "draft", _("Draft")
     PUBLISHED = "published", _("Published")
+    ACTIVE = "active", _("Active")
+    INACTIVE = "inactive", _("Inactive")
+
+
+STARTABLE = (ConfigStatus.PUBLISHED, ConfigStatus.ACTIVE)
 
 
 class WorkflowConfig(models.Model):

@@ -1,13 +1,16 @@
-import uuid
-
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts_app.ids import uuid7
+
 
 class RunEvent(models.Model):
-    """One fact about a run. Append-only; ``seq`` has no gaps and ``prev_event_id`` chains each to the one before."""
+    """One fact about a run. Append-only; ``seq`` has no gaps and ``prev_event_id`` chains each to the one before.
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    The events of a run lie together, in the month of the run's id. The run can be rebuilt from them alone.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     organization = models.ForeignKey("accounts_app.Organization", on_delete=models.PROTECT, related_name="+")
     # No foreign key: SET NULL would be an update of an append-only row.
     user_id = models.UUIDField(_("user"), null=True, blank=True)
@@ -16,6 +19,7 @@ class RunEvent(models.Model):
     prev_event_id = models.UUIDField(_("previous event"), null=True, blank=True)
     type = models.CharField(_("type"), max_length=40)
     step_key = models.CharField(_("step"), max_length=60, blank=True)
+    attempt = models.PositiveSmallIntegerField(_("attempt"), null=True, blank=True)
     data = models.JSONField(_("data"), default=dict, blank=True)
     trace_id = models.CharField(_("trace id"), max_length=32, blank=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)

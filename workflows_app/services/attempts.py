@@ -15,13 +15,11 @@ from gateway_app.exceptions import CallInProgress, CallTakenOver
 from workflows_app.contracts import Json, StepContext, StepResult
 from workflows_app.exceptions import StepFailed, StepStopped
 from workflows_app.registry import Handler, handler_get
-from workflows_app.services.claims import Claim
+from workflows_app.services.claims import Attempt, Claim
 from workflows_app.services.leases import Lease
 from workflows_app.services.live import LiveRun
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ Outcome = Completed | Failed | Stopped
 def attempt(claim: Claim, lease: Lease, live: LiveRun) -> Outcome:
     """Carry out the claimed step, outside any transaction. Whatever its handler raises becomes an outcome."""
     try:
-        handler = _handler(claim.step.handler)
+        handler = _handler(_attempt(claim).step.handler)
         result = _result(handler, _context(claim, lease, live))
         _check_output(handler, result)
     except StepStopped:
@@ -65,7 +63,7 @@ def attempt(claim: Claim, lease: Lease, live: LiveRun) -> Outcome:
         return Failed({"code": "unavailable", "message": message}, may_pass=True)
     except Exception:
         # A bug in a handler ends its run, not the worker; the log has the trace, the person a sentence.
-        logger.exception("workflow.step_crashed", extra={"run_id": str(claim.run.pk), "step": claim.step.key})
+        logger.exception("workflow.step_crashed", extra={"run_id": str(claim.run.pk), "step": _attempt(claim).step.key})
         error_of_ours = {"code": "internal_error", "message": _("The step failed because of an error of ours.")}
         return Failed(error_of_ours, may_pass=False)
     return Completed(result)
@@ -74,11 +72,6 @@ def attempt(claim: Claim, lease: Lease, live: LiveRun) -> Outcome:
 def overdue_error() -> Json:
     """What a step that took too long failed with."""
     return {"code": "step_timeout", "message": _("The step took too long and was stopped.")}
-
-
-def attempts_allowed(claim: Claim) -> int:
-    """How often the step may be tried before its failure ends the run."""
-    return claim.step.attempts or DEFAULT_ATTEMPTS
 
 
 def _result(handler: Handler, ctx: StepContext) -> StepResult:
@@ -101,23 +94,36 @@ def _handler(name: str) -> Handler:
 
 
 def _context(claim: Claim, lease: Lease, live: LiveRun) -> StepContext:
-    run, step, step_run = claim.run, claim.step, claim.step_run
-    assert step_run is not None
+    run, attempted = claim.run, _attempt(claim)
+    step = attempted.step
+    model = {"model": attempted.model} if attempted.model else {}
     return StepContext(
         run_id=run.pk,
         step_key=step.key,
         action=step.action,
         via=step.via,
         template=step.template,
-        params=step.params,
-        attempt=step_run.attempt,
-        idempotency_key=step_run.idempotency_key,
+        params=step.params | model,
+        attempt=attempted.number,
+        idempotency_key=attempted.idempotency_key,
         task_id=run.subject_id,
         workspace_key=run.workspace_key,
-        context=MappingProxyType(run.context),
+        context=MappingProxyType(run.context | _with_model(run.context, model)),
         publisher=live.publisher,
         should_stop=lease.should_stop,
+        heartbeat=lease.beat,
     )
+
+
+def _with_model(context: Json, model: Json) -> Json:
+    """The parameters that a person gave override the step's own; the fallback model overrides both."""
+    given = context.get("params")
+    return {"params": given | model} if model and isinstance(given, dict) else {}
+
+
+def _attempt(claim: Claim) -> Attempt:
+    assert claim.attempt is not None
+    return claim.attempt
 
 
 def _check_output(handler: Handler, result: StepResult) -> None:

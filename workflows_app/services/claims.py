@@ -1,96 +1,126 @@
 """Who may work on a run: claims with a lease, the database's clock, and a token that fences older ones."""
 
+import os
+import socket
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, IntegerField, Q, Value, When
-from django.db.models.functions import Now
+from django.utils.translation import override
 
-from accounts_app.tenancy.context import current_organization_id
-from workflows_app.contracts import StepSpec
-from workflows_app.exceptions import LeaseLost
-from workflows_app.models import RunStatus, StepRun, WorkflowRun
-from workflows_app.services.steps import STEP_COLUMNS, next_step
+from accounts_app.services.trace import bind_trace
+from accounts_app.tenancy.context import tenant_context
+from workflows_app.contracts import Json, StepDetail, StepSpec
+from workflows_app.engine.machine import Machine, idempotency_key
+from workflows_app.models import WorkflowRun
+from workflows_app.services.store import lease_seconds, machine_of, machine_write, state_of
 
-# 1 for a run whose holder let its lease run out, else 0.
-_WAS_HELD = Case(When(lease_until__isnull=False, then=Value(1)), default=Value(0), output_field=IntegerField())
-_PARKED = (RunStatus.WAITING, RunStatus.PAUSED)
+_CLAIM = "SELECT * FROM workflow_claim(%s, %s, %s, %s, %s)"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a step, under way in this worker."""
+
+    step: StepSpec
+    number: int
+    idempotency_key: str
+    model: str = ""
+
+    @property
+    def facts(self) -> Json:
+        """What readers of the stream are told of it."""
+        step = self.step
+        return {"step": step.key, "action": step.action, "via": step.via, "attempt": self.number}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A run in this worker's hands. ``step_run`` is the attempt to carry out, None when only the end is to be told.
+    """A run in this worker's hands. ``attempt`` is what to carry out, None when nothing is but to tell the end.
 
-    ``taken_over``: another worker was on this step before, so its text begins again.
+    ``taken_over``: another worker was on this step before, so its text begins again. ``pause_seconds``: wait so long
+    before the next try. ``ended`` are the attempts that ended with what was written last; ``is_tried_again``: the last
+    of them failed, and another follows.
     """
 
     run: WorkflowRun
-    step_run: StepRun | None
+    token: int
+    attempt: Attempt | None
     taken_over: bool = False
-
-    @property
-    def token(self) -> int:
-        """What every write of this claim must show."""
-        return self.run.token
-
-    @property
-    def step(self) -> StepSpec:
-        """The step at the cursor."""
-        return StepSpec.from_json(self.run.steps[self.run.cursor])
+    pause_seconds: float = 0.0
+    ended: tuple[StepDetail, ...] = ()
+    is_tried_again: bool = False
 
 
-def lease_length() -> timedelta:
-    """How long a claim holds without being renewed."""
-    return timedelta(seconds=settings.WORKFLOW_LEASE_SECONDS)
-
-
-def unheld() -> Q:
-    """Runs with something left to do that no worker holds."""
-    return _to_do() & (Q(lease_until__isnull=True) | Q(lease_until__lt=Now()))
-
-
-def claimable() -> Q:
-    """Runs with something left to do that no worker holds, and that have not brought down too many workers."""
-    abandoned = Q(lease_until__lt=Now(), crash_attempts__lt=settings.WORKFLOW_MAX_CRASHES)
-    return _to_do() & (Q(lease_until__isnull=True) | abandoned)
-
-
-def _to_do() -> Q:
-    return Q(announced_at__isnull=True) & ~Q(status__in=_PARKED)
+def worker_name() -> str:
+    """Who this process is, as operators see it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 @transaction.atomic
-def run_claim(run_id: UUID) -> Claim | None:
-    """Take the run, if it is free or its holder has been silent for a lease; None otherwise. Starts its next step."""
-    mine = WorkflowRun.objects.filter(organization_id=current_organization_id(), pk=run_id)
-    # One statement decides between any number of workers; PostgreSQL re-checks the condition after a lock wait.
-    taken = mine.filter(claimable()).update(
-        token=F("token") + 1,
-        lease_until=Now() + lease_length(),
-        crash_attempts=F("crash_attempts") + _WAS_HELD,
-        dispatched_at=None,
-        dispatches=0,
-    )
-    if not taken:
-        return None
-    run = mine.get()
-    if run.is_finished:
-        return Claim(run, None)
-    step_run, taken_over = next_step(run)
-    if not run.is_finished:
-        run.save(update_fields=STEP_COLUMNS)
-    return Claim(run, step_run, taken_over)
+def run_claim(run_id: UUID | None = None, *, passed_over: UUID | None = None) -> Claim | None:
+    """Take a run: the given one, or the next in the queue; None when it is not to be had. Begins its next step.
 
-
-def run_hold(claim: Claim) -> WorkflowRun:
-    """Lock the claimed run for writing, in the open transaction, and renew its lease. Raises LeaseLost when fenced."""
-    held = WorkflowRun.objects.select_for_update().filter(
-        pk=claim.run.pk, token=claim.token, cursor=claim.run.cursor, status=claim.run.status
-    )
-    run = held.first()
+    The queue is that of all organizations where the caller is in an operator context; ``passed_over`` is one whose
+    runs are left to others. A run whose holder was silent for a lease is taken over.
+    """
+    values = [run_id, passed_over, lease_seconds(), worker_name(), settings.WORKFLOW_MAX_CRASHES]
+    run = next(iter(WorkflowRun.objects.raw(_CLAIM, values)), None)
     if run is None:
-        raise LeaseLost
-    return run
+        return None
+    if run.is_finished:
+        return Claim(run, run.token, None)
+    with tenant_context(run.organization_id, run.user_id), bind_trace(run.trace_id), override(run.language or None):
+        return _begun(run)
+
+
+def claim_after(
+    run: WorkflowRun,
+    machine: Machine,
+    token: int,
+    *,
+    taken_over: bool = False,
+    ended: tuple[StepDetail, ...] = (),
+) -> Claim:
+    """Return the claim as it stands after the machine's decisions were written."""
+    again = any(fact.type == "step.retried" for fact in machine.facts)
+    return Claim(run, token, attempt_of(run, machine), taken_over, machine.pause_seconds, ended, again)
+
+
+def attempt_of(run: WorkflowRun, machine: Machine) -> Attempt | None:
+    """The attempt that is under way in the machine's state."""
+    state, step = machine.state, machine.state.step
+    if not state.attempt or step is None:
+        return None
+    model = step.fallback_model if state.on_fallback else ""
+    return Attempt(step, state.attempt, idempotency_key(run.id, state, step), model)
+
+
+def _begun(run: WorkflowRun) -> Claim:
+    machine = machine_of(run)
+    token = run.token
+    if not _template_slot(run, machine):
+        machine.park("slot", key=_template_key(machine), due_in=30.0)
+        machine_write(run, machine, token=token, lease=0)
+        return Claim(run, token, None)
+    taken_over = machine.claimed()
+    machine_write(run, machine, token=token, lease=lease_seconds() if keeps(machine, run) else 0)
+    return claim_after(run, machine, token, taken_over=taken_over)
+
+
+def keeps(machine: Machine, run: WorkflowRun) -> bool:
+    """Whether the worker has something to do with the run: an attempt, a try after a pause, or its end to tell."""
+    state = machine.state
+    return bool(state.attempt or machine.pause_seconds or (state.is_finished and run.stream_id is not None))
+
+
+def _template_slot(run: WorkflowRun, machine: Machine) -> bool:
+    most = machine.config().limits.max_runs
+    if most is None or run.parent_id is not None or state_of(run).steps_done:
+        return True
+    return machine.slot_take(_template_key(machine), most)
+
+
+def _template_key(machine: Machine) -> str:
+    return f"template:{machine.config().name}"

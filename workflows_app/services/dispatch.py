@@ -1,41 +1,64 @@
-"""Messages to the workers. Losing or doubling one is harmless: the runs table is the truth, the reaper repeats."""
+"""The bell that calls workers to the queue. Losing or doubling a ring is harmless: the runs table is the queue.
+
+A ring names no run: who is next is decided when a worker takes a run, in the database, fairly. Workers go on taking
+runs while there are any, so that a burst of starts needs few rings; the reaper rings for what nobody came for.
+"""
 
 import logging
-from uuid import UUID
+import threading
+import time
 
 from celery import current_app
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
 from kombu.exceptions import KombuError
 
-from workflows_app.models import WorkflowRun
-
 ADVANCE = "workflows.advance"
+# A ring that nobody heard in this time is worth nothing: the reaper has rung again.
+EXPIRES_SECONDS = 30
 
 logger = logging.getLogger(__name__)
 
 
-def dispatch_later(run: WorkflowRun) -> None:
-    """Send the run's message once the open transaction has committed. A broker that is down does not stop the start."""
-    transaction.on_commit(lambda: _dispatch_now(run.id, run.organization_id, run.user_id), robust=True)
+class Bucket:
+    """So many at once, so many a second."""
+
+    def __init__(self, burst: int, rate: float) -> None:
+        self._burst, self._rate = burst, rate
+        self._left, self._at = float(burst), time.monotonic()
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Whether there is one left."""
+        with self._lock:
+            now = time.monotonic()
+            self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+            self._at = now
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
 
 
-def message_send(run_id: UUID, organization_id: UUID, user_id: UUID | None) -> bool:
-    """Send one ``advance`` message; False, and a line in the log, when the broker does not take it."""
-    ids = {"run_id": str(run_id), "organization_id": str(organization_id), "user_id": str(user_id) if user_id else None}
+_bucket = Bucket(burst=32, rate=32)
+
+
+def ring_later() -> None:
+    """Ring once the open transaction has committed. A broker that is down does not stop the start."""
+    transaction.on_commit(_ring_sparingly, robust=True)
+
+
+def ring() -> bool:
+    """Call a worker; False, and a line in the log, when the broker does not take the message."""
     try:
-        current_app.send_task(ADVANCE, kwargs=ids, queue=settings.WORKFLOW_QUEUE, retry=False)
+        current_app.send_task(ADVANCE, queue=settings.WORKFLOW_QUEUE, retry=False, expires=EXPIRES_SECONDS)
     except (KombuError, OSError) as error:
-        logger.warning("workflow.dispatch_failed", extra={"run_id": str(run_id), "error": str(error)})
+        logger.warning("workflow.dispatch_failed", extra={"error": str(error)})
         return False
     return True
 
 
-def _dispatch_now(run_id: UUID, organization_id: UUID, user_id: UUID | None) -> None:
-    if message_send(run_id, organization_id, user_id):
-        with transaction.atomic():
-            # Unless a worker was faster: a claimed run awaits no message.
-            WorkflowRun.objects.filter(pk=run_id, lease_until__isnull=True, dispatched_at__isnull=True).update(
-                dispatched_at=Now(), dispatches=1
-            )
+def _ring_sparingly() -> None:
+    # In a burst, those who heard the first rings take the rest too.
+    if _bucket.take():
+        ring()

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext
 
-from workflows_app.contracts import ConfigRef, Json, StageSpec, StepSpec
+from workflows_app.contracts import ConfigRef, Json, StageSpec, StepSpec, Transition
 
 
 def document_parse(config_id: UUID, document: Json, *, shared: bool = False) -> ConfigRef:
@@ -30,7 +30,15 @@ def _stage(key: str, stage: Json, name: str) -> StageSpec:
     for step in stage["steps"]:
         seen[step["action"]] += 1
         steps.append(_step(step, seen[step["action"]]))
-    return StageSpec(key=key, name=name, steps=tuple(steps), next=stage.get("next"))
+    return StageSpec(key=key, name=name, steps=tuple(steps), transitions=_transitions(stage.get("next")))
+
+
+def _transitions(following: str | list[Json] | None) -> tuple[Transition, ...]:
+    if not following:
+        return ()
+    if isinstance(following, str):
+        return (Transition(following),)
+    return tuple(Transition(item["to"], item.get("when", "")) for item in following)
 
 
 def _step(step: Json, occurrence: int) -> StepSpec:

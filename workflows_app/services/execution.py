@@ -1,7 +1,6 @@
-"""The worker's loop: take a run, carry out its steps one after the other, tell its end."""
+"""The worker's loop: take runs, carry out their steps one after the other, tell their ends."""
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -13,95 +12,128 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils.translation import override
 
 from accounts_app.services.trace import bind_trace
-from workflows_app.contracts import StepResult
+from accounts_app.tenancy.context import tenant_context
+from workflows_app.contracts import Json, StepDetail, StepResult
 from workflows_app.exceptions import LeaseLost
 from workflows_app.models import StepRun, StepStatus
-from workflows_app.services.attempts import (
-    Completed,
-    Failed,
-    Stopped,
-    attempt,
-    attempts_allowed,
-    overdue_error,
-)
-from workflows_app.services.claims import Claim, run_claim
+from workflows_app.selectors import step_detail
+from workflows_app.services.attempts import Completed, Failed, Stopped, attempt, overdue_error
+from workflows_app.services.claims import Attempt, Claim, run_claim
+from workflows_app.services.dispatch import ring
 from workflows_app.services.leases import LEASES, Lease
 from workflows_app.services.live import LiveRun, live_run
 from workflows_app.services.records import (
+    record_again,
     record_announced,
-    record_cancelled,
     record_completed,
     record_failed,
     record_released,
-    record_retry,
+    record_stopped,
 )
+from workflows_app.services.seats import SEATS
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 # Set when the worker is told to shut down: runs go back after the step they are at.
 DRAINING = threading.Event()
+# How long one message may keep a worker's thread in the loop; then it rings for itself, and the broker has a say again.
+TURN_SECONDS = 5.0
+
+
+def runs_work() -> int:
+    """Carry on what the queue holds, until it is empty or the turn is over; in an operator context. How many?"""
+    carried, until = 0, time.monotonic() + TURN_SECONDS
+    while not DRAINING.is_set():
+        if time.monotonic() > until:
+            ring()
+            break
+        with SEATS.seat() as seat:
+            claim = run_claim(passed_over=seat.passed_over)
+            if claim is None:
+                break
+            seat.take(claim.run.organization_id)
+            _carried(claim)
+            carried += 1
+    return carried
 
 
 def run_advance(*, run_id: UUID) -> None:
-    """Carry a run on, if it is free. Call with its tenant bound and no transaction open: steps call models."""
+    """Carry one run on, if it is free. Call with no transaction open: steps call models."""
     claim = run_claim(run_id)
-    if claim is None:
-        return
-    with bind_trace(claim.run.trace_id), override(claim.run.language or None), LEASES.hold(claim) as lease:
+    if claim is not None:
+        _carried(claim)
+
+
+def _carried(claim: Claim) -> None:
+    run = claim.run
+    with (
+        tenant_context(run.organization_id, run.user_id),
+        bind_trace(run.trace_id),
+        override(run.language or None),
+        LEASES.hold(claim) as lease,
+    ):
         try:
-            with live_run(claim.run) as live:
+            with live_run(run) as live:
                 _carry_on(claim, lease, live)
         except LeaseLost:
-            logger.warning("workflow.lease_lost", extra={"run_id": str(run_id), "token": claim.token})
+            logger.warning("workflow.lease_lost", extra={"run_id": str(run.pk), "token": claim.token})
 
 
 def _carry_on(claim: Claim, lease: Lease, live: LiveRun) -> None:
     live.taken_up(claim, lambda: _last_completed(claim))
-    while claim.step_run is not None:
-        live.started(claim.step_run)
-        lease.begin_step()
-        claim = _one_step(claim, lease, live)
+    while True:
+        if claim.attempt is not None:
+            live.started(claim.attempt)
+            step = claim.attempt.step
+            lease.begin_step(timeout=step.timeout, silence=step.heartbeat)
+            claim = _one_step(claim, claim.attempt, lease, live)
+        elif claim.pause_seconds:
+            _pause(claim.pause_seconds, lease)
+            claim = _recorded(lambda before=claim: record_again(before))
+        else:
+            break
     if claim.run.is_finished and claim.run.stream_id is not None:
         live.ended(claim.run)
         record_announced(claim)
+    elif claim.run.status in {"waiting", "paused"}:
+        live.parked(claim.run)
 
 
-def _one_step(claim: Claim, lease: Lease, live: LiveRun) -> Claim:
+def _one_step(claim: Claim, under_way: Attempt, lease: Lease, live: LiveRun) -> Claim:
     outcome = attempt(claim, lease, live)
     match outcome:
         case Completed(result):
             return _completed(claim, result, live)
-        case Failed(error, may_pass) if may_pass and _attempt_number(claim) < attempts_allowed(claim):
-            _pause(_attempt_number(claim), lease)
-            again = _recorded(lambda: record_retry(claim, error))
-            live.again(_step_run(claim), error)
-            return again
-        case Failed(error, _):
-            return _failed(claim, error, live)
+        case Failed(error, may_pass):
+            return _failed(claim, under_way, error, live, may_pass=may_pass)
         case Stopped():
-            return _stopped(claim, lease, live)
+            return _stopped(claim, under_way, lease, live)
 
 
 def _completed(claim: Claim, result: StepResult, live: LiveRun) -> Claim:
     following = _recorded(lambda: record_completed(claim, result, release=DRAINING.is_set()))
-    live.completed(_step_run(claim))
+    for step in following.ended:
+        live.completed(step)
     return following
 
 
-def _failed(claim: Claim, error: dict[str, object], live: LiveRun) -> Claim:
-    ended = _recorded(lambda: record_failed(claim, error))
-    live.failed(_step_run(claim))
-    return ended
+def _failed(claim: Claim, under_way: Attempt, error: Json, live: LiveRun, *, may_pass: bool) -> Claim:
+    following = _recorded(lambda: record_failed(claim, error, may_pass=may_pass))
+    if following.is_tried_again:
+        live.again(under_way, error)
+    else:
+        live.failed(under_way, error)
+    return following
 
 
-def _stopped(claim: Claim, lease: Lease, live: LiveRun) -> Claim:
+def _stopped(claim: Claim, under_way: Attempt, lease: Lease, live: LiveRun) -> Claim:
     if lease.is_lost:
         _recorded(lambda: record_released(claim))
         raise LeaseLost
-    if lease.cancelled.is_set():
-        return _recorded(lambda: record_cancelled(claim))
-    return _failed(claim, overdue_error(), live)
+    if lease.cancelled.is_set() or lease.over.is_set():
+        return _recorded(lambda: record_stopped(claim))
+    return _failed(claim, under_way, overdue_error(), live, may_pass=False)
 
 
 def _recorded(record: Callable[[], Answer]) -> Answer:
@@ -117,26 +149,15 @@ def _recorded(record: Callable[[], Answer]) -> Answer:
             time.sleep(0.2)
 
 
-def _pause(attempts: int, lease: Lease) -> None:
-    # Full jitter, so that runs that failed together do not come back together.
-    until = time.monotonic() + random.uniform(0.1, 0.4 * 2**attempts)
+def _pause(seconds: float, lease: Lease) -> None:
+    until = time.monotonic() + seconds
+    lease.begin_step()
     while time.monotonic() < until and not lease.should_stop():
         time.sleep(0.05)
 
 
-def _step_run(claim: Claim) -> StepRun:
-    assert claim.step_run is not None
-    return claim.step_run
-
-
-def _attempt_number(claim: Claim) -> int:
-    """Failures count, lost workers do not: those have a limit of their own."""
-    with transaction.atomic():
-        failed = StepRun.objects.filter(run=claim.run, key=claim.step.key, status=StepStatus.FAILED).count()
-    return failed + 1
-
-
-def _last_completed(claim: Claim) -> StepRun | None:
+def _last_completed(claim: Claim) -> StepDetail | None:
     with transaction.atomic():
         completed = StepRun.objects.filter(run=claim.run, status=StepStatus.COMPLETED)
-        return completed.order_by("-position").first()
+        row = completed.order_by("-finished_at").first()
+        return step_detail(row) if row else None

@@ -23,7 +23,8 @@ _RENEW = """
     WHERE run.id = mine.id AND run.token = mine.token AND run.lease_until IS NOT NULL
 """
 _CHECK = """
-    SELECT run.id, run.token, run.cancel_requested_at IS NOT NULL FROM workflow_runs AS run
+    SELECT run.id, run.token, run.cancel_requested_at IS NOT NULL,
+           coalesce(run.deadline_at <= statement_timestamp(), false) FROM workflow_runs AS run
     WHERE run.id = ANY(%s::uuid[])
 """
 CHECK_SECONDS = 0.5
@@ -31,19 +32,26 @@ CHECK_SECONDS = 0.5
 
 @dataclass(eq=False)
 class Lease:
-    """One run held by this process. ``deadline`` is the current step's, ``sure_until`` the lease's as we know it."""
+    """One run held by this process. ``deadline`` is the current step's, ``sure_until`` the lease's as we know it.
+
+    ``silence`` is how long the step may say nothing (seconds, 0: as long as it likes).
+    """
 
     run_id: UUID
     token: int
     deadline: float = 0.0
     sure_until: float = 0.0
+    silence: float = 0.0
+    heard: float = 0.0
     fenced: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
 
     @property
     def is_overdue(self) -> bool:
         """Whether the step has had its time."""
-        return time.monotonic() > self.deadline
+        now = time.monotonic()
+        return now > self.deadline or bool(self.silence and now > self.heard + self.silence)
 
     @property
     def is_lost(self) -> bool:
@@ -52,12 +60,17 @@ class Lease:
 
     def should_stop(self) -> bool:
         """Whether the step's handler should leave now."""
-        return self.is_lost or self.cancelled.is_set() or self.is_overdue
+        return self.is_lost or self.cancelled.is_set() or self.over.is_set() or self.is_overdue
 
-    def begin_step(self) -> None:
-        """Give the next step its full time. Its transaction has just renewed the lease."""
-        now = time.monotonic()
-        self.deadline = now + settings.WORKFLOW_STEP_TIMEOUT_SECONDS
+    def beat(self) -> None:
+        """The step is alive."""
+        self.heard = time.monotonic()
+
+    def begin_step(self, *, timeout: float = 0, silence: float = 0) -> None:
+        """Give the next step its full time (seconds; 0: the default). Its transaction has just renewed the lease."""
+        self.silence = silence
+        self.heard = now = time.monotonic()
+        self.deadline = now + (timeout or settings.WORKFLOW_STEP_TIMEOUT_SECONDS)
         self.sure_until = now + settings.WORKFLOW_LEASE_SECONDS
 
 
@@ -132,13 +145,15 @@ class LeaseKeeper:
             cursor.execute(_CHECK, [ids])
             rows = {row[0]: row for row in cursor.fetchall()}
         for lease in leases:
-            _id, token, cancelled = rows[lease.run_id]
+            _id, token, cancelled, is_over = rows[lease.run_id]
             if token != lease.token:
                 lease.fenced.set()
             elif renew:
                 lease.sure_until = began + settings.WORKFLOW_LEASE_SECONDS
             if cancelled:
                 lease.cancelled.set()
+            if is_over:
+                lease.over.set()
 
 
 LEASES = LeaseKeeper()

@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 from accounts_app.exceptions import NotFound
 from gateway_app.exceptions import StreamClosed
 from gateway_app.services.streams import StreamPublisher
-from workflows_app.contracts import Json, Publisher
-from workflows_app.models import StepRun, WorkflowRun
-from workflows_app.services.claims import Claim
+from workflows_app.contracts import Json, Publisher, StepDetail
+from workflows_app.models import WorkflowRun
+from workflows_app.services.claims import Attempt, Claim
 
 logger = logging.getLogger(__name__)
 
@@ -78,45 +78,49 @@ class LiveRun:
     def __init__(self, publisher: Publisher) -> None:
         self.publisher = publisher
 
-    def taken_up(self, claim: Claim, last_completed: Callable[[], StepRun | None]) -> None:
+    def taken_up(self, claim: Claim, last_completed: Callable[[], StepDetail | None]) -> None:
         """Say what a reader must know when a worker takes the run up, for the first time or after another's death."""
-        if claim.step_run is None:
+        if claim.attempt is None:
             return
-        if claim.run.cursor == 0 and claim.step_run.attempt == 1:
-            self.publisher.publish("run.started", _overview(claim.run))
-        elif claim.taken_over:
+        if claim.taken_over:
             # The one before may have died between its commit and its announcement; saying it twice is harmless.
             before = last_completed()
             if before is not None:
                 self.completed(before)
-            self.publisher.restart(claim.step.key)
+            self.publisher.restart(claim.attempt.step.key)
+        elif claim.run.cursor == 0 and claim.attempt.number == 1:
+            self.publisher.publish("run.started", _overview(claim.run))
 
-    def started(self, step_run: StepRun) -> None:
+    def started(self, attempt: Attempt) -> None:
         """Say that an attempt begins."""
-        data = {"step": step_run.key, "action": step_run.action, "via": step_run.via, "attempt": step_run.attempt}
-        self.publisher.publish("step.started", data)
+        self.publisher.publish("step.started", attempt.facts)
 
-    def completed(self, step_run: StepRun) -> None:
+    def completed(self, step: StepDetail) -> None:
         """Say what a step came to."""
         data = {
-            "step": step_run.key,
-            "action": step_run.action,
-            "output": step_run.output,
-            "model": step_run.model,
-            "tokens": step_run.tokens,
-            "cost_usd": step_run.cost_usd,
-            "duration_ms": step_run.duration_ms,
+            "step": step.key,
+            "action": step.action,
+            "output": step.output,
+            "model": step.model,
+            "tokens": step.tokens,
+            "cost_usd": step.cost_usd,
+            "duration_ms": step.duration_ms,
         }
         self.publisher.publish("step.completed", data)
 
-    def again(self, step_run: StepRun, error: Json) -> None:
+    def again(self, attempt: Attempt, error: Json) -> None:
         """Say that an attempt failed and another follows: its text begins anew."""
-        self.publisher.publish("step.retried", {"step": step_run.key, "attempt": step_run.attempt, "error": error})
-        self.publisher.restart(step_run.key)
+        data = {"step": attempt.step.key, "attempt": attempt.number, "error": error}
+        self.publisher.publish("step.retried", data)
+        self.publisher.restart(attempt.step.key)
 
-    def failed(self, step_run: StepRun) -> None:
+    def failed(self, attempt: Attempt, error: Json) -> None:
         """Say why a step failed."""
-        self.publisher.publish("step.failed", {"step": step_run.key, "error": step_run.error})
+        self.publisher.publish("step.failed", {"step": attempt.step.key, "error": error})
+
+    def parked(self, run: WorkflowRun) -> None:
+        """Say that the run rests, and what it waits for."""
+        self.publisher.publish(f"run.{run.status}", {"run_id": run.id, "wait": run.wait, "stage": run.stage})
 
     def ended(self, run: WorkflowRun) -> None:
         """Say how the run ended, and close the stream."""

@@ -1,87 +1,110 @@
-"""Brings back what got lost: messages that never came, workers that went away, runs that kill their workers."""
+"""Brings back what got lost: workers that went away, timers that are due, runs that kill their workers, lost rings."""
 
 import logging
 from collections.abc import Callable
 from datetime import timedelta
 
+from celery import current_app
 from django.conf import settings
-from django.db import transaction
-from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet, Value
-from django.db.models.functions import Least, Now, Power
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import override
+from kombu.exceptions import KombuError, OperationalError
 
 from accounts_app.services.trace import bind_trace
 from accounts_app.tenancy.context import tenant_context
-from workflows_app.models import RunStatus, StepRun, StepStatus, WorkflowRun
-from workflows_app.services.claims import claimable, lease_length
-from workflows_app.services.dispatch import message_send
-from workflows_app.services.steps import next_step, step_failed
+from workflows_app.engine.machine import Machine
+from workflows_app.models import RunStatus, WorkflowRun
+from workflows_app.models.run import FINISHED, UNFINISHED
+from workflows_app.services.controls import run_cancel
+from workflows_app.services.dispatch import ring
+from workflows_app.services.store import machine_of, machine_write
 
 logger = logging.getLogger(__name__)
 
-# A message that waits in a long queue is not lost: each silence is given twice the time of the one before.
-_MAX_PATIENCE = 40
 # A step that waits for a provider which says nothing cannot ask whether it should stop. Its late result is fenced.
 _CANCEL_PATIENCE = timedelta(seconds=3)
+# More rings than this need not lie in the broker: each that is heard makes a worker empty the queue.
+MOST_RINGS = 64
 
 
 def runs_reap(*, limit: int = 200) -> int:
-    """End what will not end by itself, send again what no worker has; in an operator context. Returns how many."""
+    """End what will not end by itself, wake what is due, ring for what nobody takes; in an operator context.
+
+    Returns how often it rang. Several reapers share the work: each skips the rows that another has locked.
+    """
     _end_by_force(limit)
-    sent = 0
-    for run in _due(limit):
-        if not message_send(run.id, run.organization_id, run.user_id):
-            _not_sent(run)
-            break
-        sent += 1
-    return sent
+    _cancel_orphans(limit)
+    _wake(limit)
+    return _ring_for_the_rest()
 
 
 @transaction.atomic
-def _due(limit: int) -> list[WorkflowRun]:
-    """Mark as sent what is to be sent: two reapers share the work, and skip each other's rows."""
-    patience = ExpressionWrapper(
-        Value(lease_length()) * Least(Power(Value(2.0), F("dispatches")), Value(float(_MAX_PATIENCE))), DurationField()
-    )
-    silent = Q(dispatched_at__isnull=True) | Q(dispatched_at__lt=Now() - patience)
-    due = WorkflowRun.objects.filter(claimable()).filter(silent).order_by("created_at")
-    runs = list(due.select_for_update(skip_locked=True)[:limit])
-    ids = [run.pk for run in runs]
-    WorkflowRun.objects.filter(pk__in=ids).update(dispatched_at=Now(), dispatches=F("dispatches") + 1)
-    return runs
+def _wake(limit: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT workflow_wake(%s, %s)", [settings.WORKFLOW_MAX_CRASHES, limit])
 
 
-@transaction.atomic
-def _not_sent(run: WorkflowRun) -> None:
-    WorkflowRun.objects.filter(pk=run.pk, lease_until=run.lease_until, token=run.token).update(dispatched_at=None)
+def _ring_for_the_rest() -> int:
+    with transaction.atomic():
+        ready = WorkflowRun.objects.filter(is_ready=True)[:MOST_RINGS].count()
+    rings = max(0, min(ready, MOST_RINGS - _lying_in_the_broker())) if ready else 0
+    return sum(ring() for _ in range(rings))
+
+
+def _lying_in_the_broker() -> int:
+    try:
+        with current_app.connection_for_write() as broker, broker.channel() as channel:
+            declared = channel.queue_declare(queue=settings.WORKFLOW_QUEUE, passive=True)
+            return int(declared.message_count)
+    except (KombuError, OperationalError, OSError, *current_app.connection_for_write().channel_errors):
+        # Not there yet, or the broker is away: a ring will tell.
+        return 0
 
 
 def _end_by_force(limit: int) -> None:
     """End what will not end by itself: runs that no worker survives, and cancelled ones whose step does not listen."""
     poison = Q(lease_until__lt=Now(), crash_attempts__gte=settings.WORKFLOW_MAX_CRASHES)
     deaf = Q(cancel_requested_at__lt=Now() - _CANCEL_PATIENCE)
-    running = WorkflowRun.objects.filter(announced_at__isnull=True, status=RunStatus.RUNNING)
-    _each_ended(running.filter(poison), _give_up, limit)
-    _each_ended(running.filter(deaf), next_step, limit)
+    held = WorkflowRun.objects.filter(lease_until__isnull=False, status=RunStatus.RUNNING)
+    _each_ended(held.filter(poison), _give_up, limit)
+    _each_ended(held.filter(deaf), lambda machine: machine.claimed(), limit)
 
 
-@transaction.atomic
-def _each_ended(runs: QuerySet[WorkflowRun], end: Callable[[WorkflowRun], object], limit: int) -> None:
-    for run in runs.order_by("created_at").select_for_update(skip_locked=True)[:limit]:
-        logger.warning("workflow.ended_by_force", extra={"run_id": str(run.pk), "crash_attempts": run.crash_attempts})
-        try:
-            # A savepoint each, so that one that cannot be ended does not hold up the others.
-            with transaction.atomic(), bind_trace(run.trace_id), override(run.language or None):
-                # Whoever may come back is fenced.
-                run.token += 1
-                with tenant_context(run.organization_id, run.user_id):
-                    end(run)
-                WorkflowRun.objects.filter(pk=run.pk).update(lease_until=None, dispatched_at=None, crash_attempts=0)
-        except Exception:
-            logger.exception("workflow.end_failed", extra={"run_id": str(run.pk)})
+def _each_ended(runs: QuerySet[WorkflowRun], end: Callable[[Machine], object], limit: int) -> None:
+    with transaction.atomic():
+        for run in runs.order_by("created_at").select_for_update(skip_locked=True)[:limit]:
+            crashes = run.crash_attempts
+            logger.warning("workflow.ended_by_force", extra={"run_id": str(run.pk), "crash_attempts": crashes})
+            try:
+                # A savepoint each, so that one that cannot be ended does not hold up the others.
+                with (
+                    transaction.atomic(),
+                    bind_trace(run.trace_id),
+                    override(run.language or None),
+                    tenant_context(run.organization_id, run.user_id),
+                ):
+                    machine = machine_of(run)
+                    end(machine)
+                    # Whoever may come back is fenced.
+                    machine_write(run, machine, lease=0, token_next=run.token + 1, crash_attempts=0)
+            except Exception:
+                logger.exception("workflow.end_failed", extra={"run_id": str(run.pk)})
 
 
-def _give_up(run: WorkflowRun) -> None:
-    error = {"code": "worker_lost", "message": _("Worker after worker went away at this step; it was given up.")}
-    step_failed(run, StepRun.objects.get(run=run, status=StepStatus.RUNNING), error)
+def _give_up(machine: Machine) -> None:
+    message = _("Worker after worker went away at this step; it was given up.")
+    machine.given_up({"code": "worker_lost", "message": message})
+
+
+def _cancel_orphans(limit: int) -> None:
+    """Cancel what nobody waits for any more: children of runs that have ended. Not under the parent's lock."""
+    with transaction.atomic():
+        over = Q(parent__status__in=FINISHED) | Q(parent__cancel_requested_at__isnull=False)
+        orphans = WorkflowRun.objects.filter(over, status__in=UNFINISHED, cancel_requested_at__isnull=True)
+        found = list(orphans.order_by("created_at").values_list("id", "organization_id", "user_id")[:limit])
+    for run_id, organization_id, user_id in found:
+        with tenant_context(organization_id, user_id), transaction.atomic():
+            run_cancel(run_id=run_id)

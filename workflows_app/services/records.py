@@ -3,103 +3,92 @@
 All raise LeaseLost when another worker has the run or when it has ended.
 """
 
-from dataclasses import replace
+from collections.abc import Callable
+from copy import copy
 
 from django.db import transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from workflows_app.contracts import Json, StepResult
-from workflows_app.models import StepRun, WorkflowRun
-from workflows_app.services.claims import Claim, lease_length, run_hold
-from workflows_app.services.steps import (
-    STEP_COLUMNS,
-    next_step,
-    step_again,
-    step_cancelled,
-    step_completed,
-    step_failed,
-)
+from workflows_app.engine.machine import Machine
+from workflows_app.exceptions import LeaseLost
+from workflows_app.models import WorkflowRun
+from workflows_app.services.children import children_start
+from workflows_app.services.claims import Claim, attempt_of, claim_after, keeps
+from workflows_app.services.store import Stale, lease_seconds, machine_of, machine_write
+
+# Controls and signals may come while a step is done; one of them is rare, several in a row are no reason to give up.
+_TRIES = 50
 
 
-@transaction.atomic
 def record_completed(claim: Claim, result: StepResult, *, release: bool = False) -> Claim:
     """Record a step's result and begin the next step in the same transaction.
 
     With ``release`` the run is put back for another worker instead: this one is shutting down.
     """
-    run = run_hold(claim)
-    step_completed(run, _attempt(claim), result)
-    if run.is_finished:
-        return _ended(run)
-    if release:
-        run.save(update_fields=STEP_COLUMNS)
-        _free(run)
-        return Claim(run, None)
-    step_run, _lost = next_step(run)
-    if run.is_finished:
-        return _ended(run)
-    run.save(update_fields=STEP_COLUMNS)
-    _renew(run)
-    return Claim(run, step_run)
+    return _recorded(claim, lambda machine: machine.completed(result, release=release), result)
 
 
-@transaction.atomic
-def record_failed(claim: Claim, error: Json) -> Claim:
-    """Record that the step, and with it the run, failed. ``error`` is ``{code, message}``."""
-    run = run_hold(claim)
-    step_failed(run, _attempt(claim), error)
-    return _ended(run)
+def record_failed(claim: Claim, error: Json, *, may_pass: bool = False) -> Claim:
+    """Record a failed step: it is tried again, passed over, or ends the run. ``error`` is ``{code, message}``."""
+    return _recorded(claim, lambda machine: machine.failed(error, may_pass=may_pass))
 
 
-@transaction.atomic
-def record_cancelled(claim: Claim) -> Claim:
-    """Record that the step was left because the run was cancelled."""
-    run = run_hold(claim)
-    step_cancelled(run, _attempt(claim))
-    return _ended(run)
+def record_stopped(claim: Claim) -> Claim:
+    """Record that the step was left, because the run was cancelled or has had its time."""
+    return _recorded(claim, lambda machine: machine.stopped())
 
 
-@transaction.atomic
-def record_retry(claim: Claim, error: Json) -> Claim:
-    """Record a failure that may pass, and begin the next attempt."""
-    run = run_hold(claim)
-    step_run = step_again(run, _attempt(claim), error)
-    run.save(update_fields=STEP_COLUMNS)
-    _renew(run)
-    return replace(claim, run=run, step_run=step_run, taken_over=False)
+def record_again(claim: Claim) -> Claim:
+    """Begin the next try: the pause before it is over."""
+    return _recorded(claim, lambda machine: machine.again())
 
 
 @transaction.atomic
 def record_released(claim: Claim) -> None:
     """Put the run back in the middle of a step: this worker cannot be sure of its lease any more."""
     held = WorkflowRun.objects.filter(pk=claim.run.pk, token=claim.token, announced_at__isnull=True)
-    held.update(lease_until=None, dispatched_at=None)
+    held.filter(lease_until__isnull=False).update(lease_until=None, is_ready=True)
 
 
 @transaction.atomic
 def record_announced(claim: Claim) -> None:
     """Record that the stream's readers know the end; nobody needs the run any more."""
     held = WorkflowRun.objects.filter(pk=claim.run.pk, token=claim.token)
-    held.update(announced_at=timezone.now(), lease_until=None)
+    held.update(announced_at=timezone.now(), lease_until=None, is_ready=False)
 
 
-def _attempt(claim: Claim) -> StepRun:
-    assert claim.step_run is not None
-    return claim.step_run
+def _recorded(claim: Claim, tell: Callable[[Machine], None], result: StepResult | None = None) -> Claim:
+    run = claim.run
+    for _try in range(_TRIES):
+        try:
+            return _written(claim, run, tell, result)
+        except Stale:
+            run = _fresh(claim)
+    raise LeaseLost
 
 
-def _ended(run: WorkflowRun) -> Claim:
-    if run.announced_at is not None:
-        _free(run)
-    else:
-        _renew(run)
-    return Claim(run, None)
+@transaction.atomic
+def _written(claim: Claim, run: WorkflowRun, tell: Callable[[Machine], None], result: StepResult | None) -> Claim:
+    # A copy: should the commit fail, the claim still says what was true before.
+    run = copy(run)
+    if run.is_finished:
+        raise LeaseLost
+    machine = machine_of(run)
+    if attempt_of(run, machine) != claim.attempt:
+        # The commit came through, though its answer did not.
+        return claim_after(run, machine, claim.token)
+    tell(machine)
+    crashes = {"crash_attempts": 0} if run.crash_attempts else {}
+    lease = lease_seconds() if keeps(machine, run) else 0
+    ended = machine_write(run, machine, token=claim.token, lease=lease, result=result, **crashes)
+    children_start(run, machine.children)
+    return claim_after(run, machine, claim.token, ended=ended)
 
 
-def _free(run: WorkflowRun) -> None:
-    WorkflowRun.objects.filter(pk=run.pk).update(lease_until=None, dispatched_at=None)
-
-
-def _renew(run: WorkflowRun) -> None:
-    WorkflowRun.objects.filter(pk=run.pk).update(lease_until=Now() + lease_length())
+@transaction.atomic
+def _fresh(claim: Claim) -> WorkflowRun:
+    run = WorkflowRun.objects.filter(pk=claim.run.pk, token=claim.token).first()
+    if run is None:
+        raise LeaseLost
+    return run

@@ -1,27 +1,24 @@
-"""Runs: start, cancel, take up again after a failure."""
+"""Runs: start one."""
 
-from typing import Any
+import hashlib
+import json
 from uuid import UUID
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
-from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts_app.exceptions import Conflict, InvalidInput, NotFound
 from accounts_app.services.audit import audit_record
-from accounts_app.services.trace import current_trace_id
-from accounts_app.tenancy.context import current_organization_id, current_tenant
+from accounts_app.tenancy.context import current_organization_id
 from workflows_app.contracts import Json, RunRef, StageSpec, StepSpec
-from workflows_app.exceptions import RunActive, RunStateConflict
-from workflows_app.models import ConfigStatus, RunStatus, WorkflowConfig, WorkflowRun
-from workflows_app.selectors import configs_readable, run_detail
-from workflows_app.services.dispatch import dispatch_later
-from workflows_app.services.documents import document_parse
-from workflows_app.services.events import EVENT_COLUMNS, NewEvent, events_append
-from workflows_app.services.steps import next_step
-
-_ACTIVE = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
+from workflows_app.exceptions import RunActive
+from workflows_app.models import RunScope, WorkflowRun
+from workflows_app.models.config import STARTABLE
+from workflows_app.selectors import configs_readable, run_detail, template_published
+from workflows_app.services.dispatch import ring_later
+from workflows_app.services.inserts import NewRun, run_insert
+from workflows_app.services.store import config_of
 
 
 @transaction.atomic
@@ -44,103 +41,106 @@ def run_start(
     returns the run that exists. Raises NotFound (no such version), InvalidInput (stage, action, steps), RunActive
     (the subject has an unfinished run), Conflict (same key, other fields).
     """
-    existing = _same_start(key, config_id, stage, subject_id)
-    if existing is not None:
-        return existing
-    config = configs_readable().filter(pk=config_id, workspace_id=workspace_key, status=ConfigStatus.PUBLISHED).first()
+    config = configs_readable().filter(pk=config_id, workspace_id=workspace_key, status__in=STARTABLE).first()
     if config is None:
-        raise NotFound
-    spec = _stage(config, stage)
+        existing = _same_start(key, _fingerprint(config_id, stage, subject_id))
+        if existing is None:
+            raise NotFound
+        return existing
+    spec = _stage(config_id, stage)
     chosen = _distinct(steps) if steps else _steps(spec, step_filter)
-    try:
-        with transaction.atomic():
-            run = _insert(
-                config, spec, chosen, subject_id=subject_id, context=context or {}, stream_id=stream_id, key=key
-            )
-    except IntegrityError as error:
-        raced = _same_start(key, config_id, stage, subject_id)
-        if raced is not None:
-            return raced
-        raise RunActive from error
-    dispatch_later(run)
-    return run_detail(run).ref
-
-
-@transaction.atomic
-def run_cancel(*, run_id: UUID) -> RunRef:
-    """Ask for the end of a run. One that no worker holds ends at once, another within about a second.
-
-    Asking again, or for a run that has ended already, changes nothing. Raises NotFound.
-    """
-    run = _locked(run_id)
-    if run.is_finished or run.cancel_requested_at is not None:
-        return run_detail(run).ref
-    run.cancel_requested_at = timezone.now()
-    run.save(update_fields=["cancel_requested_at"])
-    audit_record(action="run.cancel", target_type="workflow_run", target_id=run.id)
-    if run.lease_until is None:
-        # Whoever still believes in an older claim is fenced by the new token.
-        run.token += 1
-        next_step(run)
-        dispatch_later(run)
-    return run_detail(run).ref
-
-
-@transaction.atomic
-def run_retry(*, run_id: UUID, stream_id: UUID | None = None) -> RunRef:
-    """Continue a failed run at its failed step; what was completed before stays. ``stream_id`` is its new stream.
-
-    Raises NotFound, RunStateConflict when the run has not failed, RunActive when its subject has another run.
-    """
-    run = _locked(run_id)
-    if run.status != RunStatus.FAILED:
-        raise RunStateConflict(_("Only a failed run can be taken up again."))
-    if run.subject_id and _others_active(run):
-        raise RunActive
-    run.status, run.error, run.finished_at, run.announced_at = RunStatus.PENDING, None, None, None
-    run.token += 1
-    run.lease_until, run.dispatched_at, run.dispatches, run.crash_attempts = None, None, 0, 0
-    run.cancel_requested_at, run.stream_id, run.trace_id = None, stream_id, current_trace_id()
-    step = StepSpec.from_json(run.steps[run.cursor])
-    events_append(run, NewEvent("run.retried"), NewEvent("step.scheduled", step.key))
-    run.save()
-    audit_record(action="run.retry", target_type="workflow_run", target_id=run.id)
-    dispatch_later(run)
-    return run_detail(run).ref
-
-
-def _insert(config: WorkflowConfig, stage: StageSpec, steps: tuple[StepSpec, ...], **fields: Any) -> WorkflowRun:
-    run = WorkflowRun(
-        organization_id=current_organization_id(),
-        user_id=current_tenant().user_id,
-        config=config,
-        workspace_key=config.workspace_id,
-        stage=stage.key,
-        next_stage=stage.next or "",
-        steps=[step.as_json() for step in steps],
-        trace_id=current_trace_id(),
-        language=get_language() or "",
-        idempotency_key=fields.pop("key"),
-        **fields,
+    return _start_once(
+        NewRun(
+            config_id=config_id,
+            stage=spec,
+            steps=chosen,
+            scope=RunScope.STAGE,
+            key=key,
+            context=context or {},
+            subject_id=subject_id,
+            stream_id=stream_id,
+            fingerprint=_fingerprint(config_id, stage, subject_id),
+        )
     )
-    run.save(force_insert=True)
-    created = {"workspace": run.workspace_key, "version": config.version, "stage": run.stage}
-    events_append(run, NewEvent("run.created", data=created), NewEvent("step.scheduled", steps[0].key))
-    run.save(update_fields=EVENT_COLUMNS)
+
+
+@transaction.atomic
+def execution_start(
+    *,
+    template: str,
+    context: Json,
+    key: str,
+    subject_id: UUID | None = None,
+    stream_id: UUID | None = None,
+    priority: int = 0,
+) -> RunRef:
+    """Accept a run of a whole workflow, from its first stage on. ``template`` is a name, name@version, or an id.
+
+    ``priority`` is -100 to 100; higher ones are taken first. The rest as in `run_start`; a context that differs makes
+    the start another one too. Raises NotFound, RunActive, Conflict.
+    """
+    config = _template(template)
+    parsed = config_of(config)
+    first = parsed.stages[parsed.start]
+    run = _start_once(
+        NewRun(
+            config_id=config,
+            stage=first,
+            steps=first.steps,
+            scope=RunScope.WORKFLOW,
+            key=key,
+            context=context,
+            subject_id=subject_id,
+            stream_id=stream_id,
+            priority=priority,
+            fingerprint=_fingerprint(config, context, subject_id, priority),
+        )
+    )
+    audit_record(action="run.start", target_type="workflow_run", target_id=run.id)
     return run
 
 
-def _same_start(key: str, config_id: UUID, stage: str, subject_id: UUID | None) -> RunRef | None:
+def _start_once(new: NewRun) -> RunRef:
+    existing = _same_start(new.key, new.fingerprint)
+    if existing is not None:
+        return existing
+    try:
+        with transaction.atomic():
+            run = run_insert(new)
+    except IntegrityError as error:
+        raced = _same_start(new.key, new.fingerprint)
+        if raced is not None:
+            return raced
+        raise RunActive from error
+    ring_later()
+    return run_detail(run).ref
+
+
+def _template(reference: str) -> UUID:
+    try:
+        config = configs_readable().filter(pk=UUID(reference), status__in=STARTABLE).first()
+    except ValueError:
+        config = template_published(reference)
+    if config is None:
+        raise NotFound
+    return config.pk
+
+
+def _fingerprint(*fields: object) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, cls=DjangoJSONEncoder).encode()).hexdigest()
+
+
+def _same_start(key: str, fingerprint: str) -> RunRef | None:
     run = WorkflowRun.objects.filter(organization_id=current_organization_id(), idempotency_key=key).first()
     if run is None:
         return None
-    if (run.config_id, run.stage, run.subject_id) != (config_id, stage, subject_id):
+    if run.fingerprint != fingerprint:
         raise Conflict(_("This idempotency key was used for another run."))
     return run_detail(run).ref
 
 
-def _stage(config: WorkflowConfig, stage: str) -> StageSpec:
-    stages = document_parse(config.id, config.config).stages
+def _stage(config_id: UUID, stage: str) -> StageSpec:
+    stages = config_of(config_id).stages
     if stage not in stages:
         known = {"stages": ", ".join(stages)}
         raise InvalidInput.for_field("stage", _("There is no such stage here. There are: %(stages)s.") % known)
@@ -161,18 +161,3 @@ def _distinct(steps: tuple[StepSpec, ...]) -> tuple[StepSpec, ...]:
     if len({step.key for step in steps}) != len(steps):
         raise InvalidInput.for_field("steps", _("Each step needs a key of its own."))
     return steps
-
-
-def _locked(run_id: UUID) -> WorkflowRun:
-    own = WorkflowRun.objects.select_for_update().filter(organization_id=current_organization_id())
-    run = own.filter(pk=run_id).first()
-    if run is None:
-        raise NotFound
-    return run
-
-
-def _others_active(run: WorkflowRun) -> bool:
-    others = WorkflowRun.objects.filter(
-        organization_id=run.organization_id, subject_id=run.subject_id, status__in=_ACTIVE
-    )
-    return others.exclude(pk=run.pk).exists()

@@ -1,0 +1,216 @@
+"""Between the machine and the tables: reads a run's state, and writes what a machine decided, all or nothing."""
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+from functools import lru_cache, partial
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection
+from django.utils import timezone
+
+from accounts_app.ids import uuid7
+from accounts_app.services.trace import current_trace_id
+from workflows_app.contracts import ConfigRef, Json, StepDetail, StepResult, StepSpec
+from workflows_app.engine.machine import Asked, Machine
+from workflows_app.engine.state import Fact, State
+from workflows_app.exceptions import LeaseLost
+from workflows_app.models import RunScope, StepRun, StepStatus, WorkflowConfig, WorkflowRun
+from workflows_app.selectors import run_detail, step_detail
+from workflows_app.services.documents import document_parse
+from workflows_app.signals import run_finished, run_started, step_finished
+
+_PLAIN = (
+    "status", "stage", "next_stage", "cursor", "attempt", "attempts_made", "failures", "on_fallback", "steps_done",
+)  # fmt: skip
+_AS_THEY_ARE = ("visits", "context", "wait", "error")
+
+
+class Stale(Exception):
+    """Somebody else wrote an event of this run meanwhile: read it again, and decide again."""
+
+
+def state_of(run: WorkflowRun) -> State:
+    """Return the state that the row holds: the fold of the run's events."""
+    plain = {name: getattr(run, name) for name in (*_PLAIN, *_AS_THEY_ARE)}
+    steps = tuple(StepSpec.from_json(step) for step in run.steps)
+    return State(scope=run.scope, steps=steps, signals=tuple(run.signals), cost_usd=run.cost_usd, **plain)
+
+
+def machine_of(run: WorkflowRun, **asked: bool) -> Machine:
+    """Return the machine of a run as it stands, with what people and clocks want of it."""
+    now = timezone.now()
+    wanted = {
+        "cancel": run.cancel_requested_at is not None,
+        "pause": run.pause_requested_at is not None,
+        "overdue": run.deadline_at is not None and run.deadline_at <= now,
+        "due": run.is_due(now),
+    }
+    return Machine(
+        run_id=run.id,
+        state=state_of(run),
+        config=partial(config_of, run.config_id),
+        asked=Asked(**(wanted | asked)),
+        is_branch=run.branch is not None and run.scope == RunScope.STAGE,
+        slot_take=partial(_slot_take, run),
+    )
+
+
+@lru_cache(maxsize=256)
+def config_of(config_id: UUID) -> ConfigRef:
+    """Return a version's parsed document. Published ones never change, and others do not run: cached."""
+    config = WorkflowConfig.objects.only("id", "config", "name").get(pk=config_id)
+    return replace(document_parse(config.id, config.config), name=config.name)
+
+
+def machine_write(
+    run: WorkflowRun,
+    machine: Machine,
+    *,
+    token: int | None = None,
+    lease: float | None = None,
+    result: StepResult | None = None,
+    token_next: int | None = None,
+    **columns: Any,
+) -> tuple[StepDetail, ...]:
+    """Write what the machine decided, in the open transaction; tell the rooms above; bring ``run`` up to date.
+
+    ``token``: the worker's, who must still hold the run; None for others. ``lease``: seconds to hold it from now on,
+    0 to let it go, None to leave that as it is. ``result`` is what the handler gave, if one did. ``token_next`` fences
+    whoever believes to hold the run. ``columns`` are set as they come. Returns the attempts that ended with it. Raises
+    LeaseLost when another worker has the run, Stale when its history went on meanwhile.
+    """
+    before = state_of(run)
+    row = _changed(before, machine.state) | columns
+    if token_next is not None:
+        row["token"] = token_next
+    events = [_event(fact) for fact in machine.facts]
+    row["event_seq"] = run.event_seq + len(events)
+    row["last_event_id"] = events[-1]["id"] if events else run.last_event_id
+    change = {
+        "run": run.id,
+        "token": token,
+        "seq": run.event_seq,
+        "trace": current_trace_id(),
+        "row": row,
+        "events": events,
+        "attempts": machine.attempts,
+        "lease": lease,
+        "ready": _wants_worker(run, machine, lease),
+        "begins": any(fact.type == "step.started" for fact in machine.facts),
+        "due_in": machine.due_in,
+        "due_at": machine.due_at,
+        "keeps_due": not any(fact.type == "run.waiting" for fact in machine.facts),
+        "deadline_in": _deadline(run, machine),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT workflow_write(%s::jsonb)", [json.dumps(change, cls=DjangoJSONEncoder)])
+        (outcome,) = cursor.fetchone()
+    if outcome == "stale":
+        raise Stale
+    if outcome == "fenced":
+        raise LeaseLost
+    ended = tuple(_ended_step(run, item) for item in machine.attempts)
+    _bring_up_to_date(run, machine, row)
+    _free_slots(run, machine)
+    _tell(run, machine, ended, result)
+    return ended
+
+
+def _changed(before: State, after: State) -> Json:
+    names = (*_PLAIN, *_AS_THEY_ARE)
+    row: Json = {name: getattr(after, name) for name in names if getattr(after, name) != getattr(before, name)}
+    if after.steps is not before.steps:
+        row["steps"] = [step.as_json() for step in after.steps]
+    if after.signals is not before.signals:
+        row["signals"] = list(after.signals)
+    if after.cost_usd != before.cost_usd:
+        row["cost_usd"] = str(after.cost_usd)
+    return row
+
+
+def _event(fact: Fact) -> Json:
+    return {
+        "id": str(uuid7()),
+        "type": fact.type,
+        "step_key": fact.step_key,
+        "attempt": fact.attempt,
+        "data": fact.data,
+    }
+
+
+def _wants_worker(run: WorkflowRun, machine: Machine, lease: float | None) -> bool:
+    """Whether the run is to be in the queue: not held, and with something left to do that no wait stands before."""
+    if lease or (lease is None and run.lease_until is not None):
+        return False
+    state = machine.state
+    if state.is_finished:
+        return run.stream_id is not None and run.announced_at is None
+    return state.status in {"pending", "running"} or machine.awaits_nothing()
+
+
+def _deadline(run: WorkflowRun, machine: Machine) -> int | None:
+    starts = any(fact.type == "run.started" for fact in machine.facts)
+    return machine.config().limits.max_duration if starts and run.deadline_at is None else None
+
+
+def _bring_up_to_date(run: WorkflowRun, machine: Machine, row: Json) -> None:
+    state = machine.state
+    for name, value in row.items():
+        setattr(run, name, value)
+    run.cost_usd = state.cost_usd
+    if any(fact.type == "step.started" for fact in machine.facts):
+        run.step_started_at = timezone.now()
+    if state.is_finished and run.finished_at is None:
+        run.finished_at = timezone.now()
+        if run.stream_id is None:
+            run.announced_at = run.finished_at
+
+
+def _slot_take(run: WorkflowRun, key: str, most: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT workflow_slot_take(%s, %s, %s, %s)", [run.organization_id, key, most, run.id])
+        (taken,) = cursor.fetchone()
+    return bool(taken)
+
+
+def _free_slots(run: WorkflowRun, machine: Machine) -> None:
+    everything = machine.state.is_finished and (machine.config().limits.max_runs or _may_hold(machine))
+    for key in [None] if everything else machine.freed:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT workflow_slots_free(%s, %s)", [run.id, key])
+
+
+def _may_hold(machine: Machine) -> bool:
+    return any(step.concurrency_key for step in machine.state.steps)
+
+
+def _tell(run: WorkflowRun, machine: Machine, ended: tuple[StepDetail, ...], result: StepResult | None) -> None:
+    """Send the signals of what happened, in its order; each receiver writes in this transaction."""
+    done = {step.key: step for step in ended if step.status == StepStatus.COMPLETED}
+    for fact in machine.facts:
+        if fact.type == "run.started":
+            run_started.send(sender=WorkflowRun, run=run_detail(run))
+        elif fact.type == "step.completed":
+            step = done[fact.step_key]
+            given = result or StepResult(output=fact.data["output"], set=fact.data["set"])
+            run_then = replace(run_detail(run), stage=step.stage)
+            step_finished.send(sender=StepRun, run=run_then, step=step, result=given)
+    if machine.state.is_finished:
+        state = machine.state
+        ended_as = {"status": state.status, "context": state.context, "error": state.error}
+        run_finished.send(sender=WorkflowRun, run=run_detail(run), **ended_as)
+
+
+def _ended_step(run: WorkflowRun, item: Json) -> StepDetail:
+    now = timezone.now()
+    moments = {"started_at": run.step_started_at or now, "finished_at": now}
+    return step_detail(StepRun(**(item | moments | {"cost_usd": Decimal(item["cost_usd"])})))
+
+
+def lease_seconds() -> float:
+    """How long a claim holds without being renewed."""
+    return float(settings.WORKFLOW_LEASE_SECONDS)

@@ -1,0 +1,69 @@
+-- Writes what happened to a run: events, ended attempts, and the new state of the row, or nothing at all.
+--
+-- `change`: {run, token (of the worker, null for others), seq (the last event that the writer knew), row (changed
+-- columns), due_in (seconds, or null), events [{id, type, step_key, attempt, data}], attempts [columns of step_runs],
+-- lease (seconds to renew; null: leave; 0: give back), trace}. Answers
+--   "written"
+--   "fenced"   another worker has the run, or nobody
+--   "stale"    somebody else wrote an event meanwhile: read again, decide again
+CREATE FUNCTION workflow_write(change jsonb) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    run workflow_runs;
+    moment timestamptz := clock_timestamp();
+    before uuid;
+BEGIN
+    SELECT * INTO run FROM workflow_runs WHERE id = (change ->> 'run')::uuid FOR UPDATE;
+    IF NOT FOUND OR run.token <> coalesce((change ->> 'token')::bigint, run.token) THEN
+        RETURN 'fenced';
+    END IF;
+    IF run.event_seq <> (change ->> 'seq')::integer THEN
+        RETURN 'stale';
+    END IF;
+    before := run.last_event_id;
+    INSERT INTO run_events (id, organization_id, user_id, run_id, seq, prev_event_id, type, step_key, attempt, data,
+                            trace_id, created_at)
+    SELECT item.id, run.organization_id, run.user_id, run.id, run.event_seq + item.number,
+           coalesce(lag(item.id) OVER (ORDER BY item.number), before),
+           item.type, item.step_key, item.attempt, item.data, change ->> 'trace', moment
+    FROM ROWS FROM (jsonb_to_recordset(change -> 'events')
+        AS (id uuid, type text, step_key text, attempt smallint, data jsonb)) WITH ORDINALITY
+        AS item (id, type, step_key, attempt, data, number);
+    INSERT INTO step_runs (id, organization_id, user_id, run_id, path, stage, key, position, action, via, attempt,
+                           status, idempotency_key, output, error, model, tokens, cost_usd, created_at, started_at,
+                           finished_at)
+    SELECT item.id, run.organization_id, run.user_id, run.id, item.path, item.stage, item.key, item.position,
+           item.action, item.via, item.attempt, item.status, item.idempotency_key, item.output, item.error, item.model,
+           item.tokens, item.cost_usd, coalesce(run.step_started_at, moment),
+           coalesce(run.step_started_at, moment), moment
+    FROM jsonb_to_recordset(change -> 'attempts') AS item (
+        id uuid, path text, stage text, key text, position smallint, action text, via text, attempt smallint,
+        status text, idempotency_key text, output jsonb, error jsonb, model text, tokens integer, cost_usd numeric);
+    run := jsonb_populate_record(run, change -> 'row');
+    UPDATE workflow_runs SET
+        status = run.status, stage = run.stage, next_stage = run.next_stage, steps = run.steps, cursor = run.cursor,
+        visits = run.visits, attempt = run.attempt, attempts_made = run.attempts_made, failures = run.failures,
+        on_fallback = run.on_fallback, steps_done = run.steps_done, context = run.context,
+        wait = run.wait, signals = run.signals, error = run.error,
+        cost_usd = run.cost_usd, event_seq = run.event_seq, last_event_id = run.last_event_id,
+        stream_id = run.stream_id, trace_id = run.trace_id, config_id = run.config_id,
+        cancel_requested_at = run.cancel_requested_at, pause_requested_at = run.pause_requested_at,
+        crash_attempts = run.crash_attempts, token = run.token,
+        started_at = coalesce(run.started_at, CASE WHEN run.status = 'running' THEN moment END),
+        step_started_at = CASE WHEN (change ->> 'begins')::boolean THEN moment ELSE run.step_started_at END,
+        deadline_at = coalesce(run.deadline_at, moment + make_interval(secs => (change ->> 'deadline_in')::float8)),
+        due_at = CASE WHEN run.status IN ('waiting', 'paused') THEN
+            coalesce((change ->> 'due_at')::timestamptz, moment + make_interval(secs => (change ->> 'due_in')::float8),
+                     CASE WHEN change -> 'keeps_due' = 'true' THEN run.due_at END) END,
+        finished_at = CASE WHEN run.status IN ('completed', 'failed', 'cancelled')
+            THEN coalesce(run.finished_at, moment) END,
+        announced_at = CASE WHEN run.status NOT IN ('completed', 'failed', 'cancelled') THEN NULL
+            WHEN run.stream_id IS NULL THEN coalesce(run.announced_at, moment) ELSE run.announced_at END,
+        lease_until = CASE
+            WHEN change -> 'lease' = 'null' THEN run.lease_until
+            WHEN (change ->> 'lease')::float8 > 0 THEN moment + make_interval(secs => (change ->> 'lease')::float8) END,
+        is_ready = (change ->> 'ready')::boolean,
+        queue_rank = CASE WHEN (change ->> 'ready')::boolean AND NOT run.is_ready
+            THEN workflow_rank(run.organization_id, run.started_at IS NOT NULL) ELSE run.queue_rank END
+    WHERE id = run.id;
+    RETURN 'written';
+END $$;

@@ -33,7 +33,8 @@ from workflows_app.models import WorkflowRun
 from workflows_app.selectors import run_events, run_get, run_steps
 from workflows_app.services.configs import config_for
 from workflows_app.services.dispatch import message_send
-from workflows_app.services.runs import run_cancel, run_start
+from workflows_app.services.controls import run_cancel
+from workflows_app.services.runs import run_start
 
 pytestmark = pytest.mark.usefixtures("stack")
 

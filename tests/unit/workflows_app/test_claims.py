@@ -20,14 +20,13 @@ from workflows_app.services.claims import Claim, run_claim
 from workflows_app.services.reaper import runs_reap
 from workflows_app.services.records import (
     record_announced,
-    record_cancelled,
     record_completed,
     record_failed,
     record_released,
-    record_retry,
+    record_stopped,
 )
 from workflows_app.services.requeue import runs_requeue
-from workflows_app.services.runs import run_cancel, run_retry
+from workflows_app.services.controls import run_cancel, run_retry
 from workflows_app.signals import run_finished
 
 pytestmark = pytest.mark.django_db
@@ -105,8 +104,8 @@ def test_an_expired_lease_is_taken_over_with_a_new_token(tenant: Tenant) -> None
     [
         lambda claim: record_completed(claim, DONE),
         lambda claim: record_failed(claim, ERROR),
-        lambda claim: record_retry(claim, ERROR),
-        record_cancelled,
+        lambda claim: record_failed(claim, ERROR, may_pass=True),
+        record_stopped,
     ],
 )
 def test_a_stale_token_records_nothing(tenant: Tenant, record: Any) -> None:
@@ -168,7 +167,7 @@ def test_a_cancellation_is_seen_by_the_next_worker(tenant: Tenant) -> None:
         assert run_cancel(run_id=run_id).status == "running"
     expire(tenant, run_id)
     claim = claim_of(tenant, run_id)
-    assert (claim.step_run, claim.run.status) == (None, "cancelled")
+    assert (claim.attempt, claim.run.status) == (None, "cancelled")
     with acting(tenant):
         assert [step.status for step in run_steps(run_id)] == ["lost"]
 
@@ -179,7 +178,7 @@ def test_a_cancellation_is_seen_between_two_steps(tenant: Tenant) -> None:
     with acting(tenant):
         run_cancel(run_id=run_id)
         ended = record_completed(claim, DONE)
-    assert (ended.step_run, ended.run.status) == (None, "cancelled")
+    assert (ended.attempt, ended.run.status) == (None, "cancelled")
     assert str(get(tenant, run_id).cost_usd) == "1.0000000000"
 
 
@@ -200,7 +199,7 @@ def test_an_ended_run_waits_until_its_readers_are_told(tenant: Tenant) -> None:
         record_completed(claim_of(tenant, run_id), DONE)
     expire(tenant, run_id)
     claim = claim_of(tenant, run_id)
-    assert (claim.step_run, claim.run.status) == (None, "completed")
+    assert (claim.attempt, claim.run.status) == (None, "completed")
     with acting(tenant):
         record_announced(claim)
     assert try_claim(tenant, run_id) is None
@@ -269,7 +268,9 @@ def test_a_step_that_takes_every_worker_down_is_given_up(tenant: Tenant, setting
     with acting(tenant):
         assert [step.status for step in run_steps(run_id)] == ["lost", "lost", "failed"]
         assert run_retry(run_id=run_id).status == "pending"
-    assert claim_of(tenant, run_id).step.key == "first"
+    again = claim_of(tenant, run_id).attempt
+    assert again is not None
+    assert again.step.key == "first"
 
 
 def test_a_cancelled_run_whose_step_does_not_listen_is_ended(tenant: Tenant) -> None:
@@ -284,7 +285,7 @@ def test_a_cancelled_run_whose_step_does_not_listen_is_ended(tenant: Tenant) -> 
     assert get(tenant, run_id).status == "cancelled"
     with acting(tenant), pytest.raises(LeaseLost):
         record_completed(deaf, DONE)
-    assert claim_of(tenant, run_id).step_run is None
+    assert claim_of(tenant, run_id).attempt is None
 
 
 def test_one_poison_run_whose_end_cannot_be_recorded_does_not_hold_up_the_others(

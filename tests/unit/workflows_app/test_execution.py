@@ -27,7 +27,7 @@ from workflows_app.selectors import run_events, run_get, run_steps
 from workflows_app.services.claims import run_claim
 from workflows_app.services.execution import DRAINING, run_advance
 from workflows_app.services.records import record_completed
-from workflows_app.services.runs import run_cancel, run_retry
+from workflows_app.services.controls import run_cancel, run_retry
 from workflows_app.signals import run_finished, step_finished
 
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -76,21 +76,19 @@ def test_the_log_tells_everything_and_is_chained() -> None:
         advanced(tenant, run.id)
     assert events_of(tenant, run.id) == [
         "run.created",
-        "step.scheduled:first",
         "run.started",
         "step.started:first",
         "step.completed:first",
-        "step.scheduled:second",
         "step.started:second",
         "step.completed:second",
         "run.completed",
     ]
     with acting(tenant):
         events = run_events(run.id)
-    assert [event.seq for event in events] == list(range(1, 10))
+    assert [event.seq for event in events] == list(range(1, 8))
     assert [event.prev_event_id for event in events] == [None, *(event.id for event in events[:-1])]
-    assert events[4].data["cost_usd"] == "0.5"
-    assert events[4].data["model"] == "m"
+    assert events[3].data["cost_usd"] == "0.5"
+    assert events[3].data["model"] == "m"
 
 
 def test_a_handler_sees_what_the_run_has_gathered() -> None:
@@ -258,8 +256,8 @@ def test_a_running_step_hears_of_the_cancellation() -> None:
         return StepResult()
 
     tenant = owner()
-    with handlers(wait=wait):
-        run = started(tenant, "wait", "wait")
+    with handlers(dawdle=wait):
+        run = started(tenant, "dawdle", "dawdle")
         worker = threading.Thread(target=_in_thread, args=(tenant, run.id))
         worker.start()
         assert entered.wait(10)
@@ -314,7 +312,7 @@ def test_a_draining_worker_gives_the_run_back_after_its_step() -> None:
             detail = advanced(tenant, run.id)
         finally:
             DRAINING.clear()
-        assert (detail.status, detail.cursor) == ("running", 1)
+        assert (detail.status, detail.cursor) == ("pending", 1)
         assert advanced(tenant, run.id).status == "completed"
 
 

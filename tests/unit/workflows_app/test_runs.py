@@ -17,7 +17,8 @@ from workflows_app.models import RunEvent, StepRun, WorkflowRun
 from workflows_app.selectors import run_events, run_get, run_steps, runs_for_subject
 from workflows_app.services.configs import config_draft_create, config_for
 from workflows_app.services.events import EVENT_COLUMNS, NewEvent, events_append
-from workflows_app.services.runs import run_cancel, run_retry, run_start
+from workflows_app.services.controls import run_cancel, run_retry
+from workflows_app.services.runs import run_start
 from workflows_app.services.seeds import seed_documents
 
 pytestmark = pytest.mark.django_db

@@ -40,7 +40,8 @@ from workflows_app.services.records import (
     record_released,
     record_retry,
 )
-from workflows_app.services.runs import run_cancel, run_retry, run_start
+from workflows_app.services.controls import run_cancel, run_retry
+from workflows_app.services.runs import run_start
 
 pytestmark = pytest.mark.django_db
 

@@ -60,19 +60,21 @@ CREATE FUNCTION workflow_wake(most_crashes integer, most integer) RETURNS intege
 DECLARE
     woken integer;
 BEGIN
-    WITH found AS (
-        (SELECT id FROM workflow_runs
-         WHERE lease_until < statement_timestamp() AND crash_attempts < most_crashes
-         ORDER BY lease_until LIMIT most FOR UPDATE SKIP LOCKED)
-        UNION ALL
-        (SELECT id FROM workflow_runs
-         WHERE due_at <= statement_timestamp() AND status = 'waiting' AND NOT is_ready AND lease_until IS NULL
-         ORDER BY due_at LIMIT most FOR UPDATE SKIP LOCKED)
-        UNION ALL
-        (SELECT id FROM workflow_runs
-         WHERE deadline_at <= statement_timestamp() AND finished_at IS NULL AND status IN ('waiting', 'paused')
-         AND NOT is_ready AND lease_until IS NULL
-         ORDER BY deadline_at LIMIT most FOR UPDATE SKIP LOCKED)
+    WITH leases AS (
+        SELECT id FROM workflow_runs
+        WHERE lease_until < statement_timestamp() AND crash_attempts < most_crashes
+        ORDER BY lease_until LIMIT most FOR UPDATE SKIP LOCKED
+    ), timers AS (
+        SELECT id FROM workflow_runs
+        WHERE due_at <= statement_timestamp() AND status = 'waiting' AND NOT is_ready AND lease_until IS NULL
+        ORDER BY due_at LIMIT most FOR UPDATE SKIP LOCKED
+    ), deadlines AS (
+        SELECT id FROM workflow_runs
+        WHERE deadline_at <= statement_timestamp() AND finished_at IS NULL AND status IN ('waiting', 'paused')
+        AND NOT is_ready AND lease_until IS NULL
+        ORDER BY deadline_at LIMIT most FOR UPDATE SKIP LOCKED
+    ), found AS (
+        SELECT id FROM leases UNION SELECT id FROM timers UNION SELECT id FROM deadlines
     )
     UPDATE workflow_runs AS run SET
         is_ready = true,

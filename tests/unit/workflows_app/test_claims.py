@@ -17,6 +17,7 @@ from workflows_app.exceptions import LeaseLost
 from workflows_app.models import WorkflowRun
 from workflows_app.selectors import run_events, run_get, run_steps
 from workflows_app.services.claims import Claim, run_claim, worker_name
+from workflows_app.services.controls import run_cancel, run_retry
 from workflows_app.services.reaper import runs_reap
 from workflows_app.services.records import (
     record_announced,
@@ -26,7 +27,6 @@ from workflows_app.services.records import (
     record_stopped,
 )
 from workflows_app.services.requeue import runs_requeue
-from workflows_app.services.controls import run_cancel, run_retry
 from workflows_app.signals import run_finished
 
 pytestmark = pytest.mark.django_db

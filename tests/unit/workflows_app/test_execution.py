@@ -25,9 +25,9 @@ from workflows_app.exceptions import RunActive, RunStateConflict, StepFailed, St
 from workflows_app.models import WorkflowRun
 from workflows_app.selectors import run_events, run_get, run_steps
 from workflows_app.services.claims import run_claim
+from workflows_app.services.controls import run_cancel, run_retry
 from workflows_app.services.execution import DRAINING, run_advance
 from workflows_app.services.records import record_completed
-from workflows_app.services.controls import run_cancel, run_retry
 from workflows_app.signals import run_finished, step_finished
 
 pytestmark = pytest.mark.usefixtures("committed_db")

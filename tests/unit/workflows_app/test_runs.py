@@ -193,7 +193,14 @@ def test_constraints_of_steps(tenant: Tenant, fields: dict[str, Any], constraint
     run, now = row(tenant), timezone.now()
 
     def step(**values: Any) -> StepRun:
-        given: dict[str, Any] = {"key": "k", "path": "A/k", "position": 0, "action": "k", "attempt": 2, "status": "completed"}
+        given: dict[str, Any] = {
+            "key": "k",
+            "path": "A/k",
+            "position": 0,
+            "action": "k",
+            "attempt": 2,
+            "status": "completed",
+        }
         given |= {"run": run, "organization_id": tenant.organization_id, "started_at": now, "finished_at": now}
         with acting(tenant):
             return StepRun.objects.create(**(given | values))

@@ -4,7 +4,9 @@ The machine drives the services themselves, step by step, as threads of many wor
 are kept by imagined workers that record later, die, or come back after another has taken their run.
 """
 
+import os
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -27,25 +29,33 @@ from hypothesis.stateful import (
 from accounts_app.tenancy.context import Tenant, operator_context
 from tests.factories.workflows import acting, made_up_config, owner
 from workflows_app.contracts import StepResult
+from workflows_app.engine.state import state_rebuilt
 from workflows_app.exceptions import LeaseLost, RunActive, RunStateConflict
 from workflows_app.models import StepRun, WorkflowRun
-from workflows_app.selectors import run_events, run_get
-from workflows_app.services.claims import Claim, run_claim, unheld
+from workflows_app.selectors import run_events, run_facts, run_get
+from workflows_app.services.claims import Claim, attempt_of, run_claim
+from workflows_app.services.controls import run_cancel, run_pause, run_resume, run_retry, run_signal
 from workflows_app.services.reaper import runs_reap
 from workflows_app.services.records import (
+    record_again,
     record_announced,
-    record_cancelled,
     record_completed,
     record_failed,
     record_released,
-    record_retry,
+    record_stopped,
 )
-from workflows_app.services.controls import run_cancel, run_retry
 from workflows_app.services.runs import run_start
+from workflows_app.services.store import machine_of, state_of
 
 pytestmark = pytest.mark.django_db
 
-STEPS = ("first", "second", "third")
+STEPS: tuple[Any, ...] = (
+    "first",
+    {"action": "second", "retry": {"attempts": 2, "backoff": 5, "jitter": 0}},
+    {"action": "approve"},
+    "third",
+)
+KEYS = ("first", "second", "approve", "third")
 ERROR = {"code": "no", "message": "No."}
 ENDED = {"completed", "failed", "cancelled"}
 
@@ -91,29 +101,49 @@ class Engine(RuleBasedStateMachine):
     @rule(target=claims, run_id=runs)
     def claim(self, run_id: UUID) -> Any:
         with acting(self.tenant):
+            before = WorkflowRun.objects.get(pk=run_id)
             claim = run_claim(run_id)
         if claim is None:
+            assert not before.is_ready
             return multiple()
         assert claim.token > self.tokens.get(run_id, 0)
         self.tokens[run_id] = claim.token
+        self._note_approval(run_id)
         return claim
 
-    @rule(claim=claims, release=st.booleans())
-    def complete(self, claim: Claim, release: bool) -> None:
-        if self._records(claim, lambda: record_completed(claim, StepResult(output={"cost_usd": "1"}), release=release)):
-            self.effects[claim.run.pk].append(claim.step.key)
+    @rule(target=claims, claim=claims, release=st.booleans())
+    def complete(self, claim: Claim, release: bool) -> Any:
+        if claim.attempt is None:
+            return multiple()
+        result = StepResult(output={"cost_usd": "1"})
+        following = self._records(claim, lambda: record_completed(claim, result, release=release))
+        if following is None:
+            return multiple()
+        if following.ended:
+            self.effects[claim.run.pk].append(claim.attempt.step.key)
+        self._note_approval(claim.run.pk)
+        return following
 
-    @rule(claim=claims)
-    def fail(self, claim: Claim) -> None:
-        self._records(claim, lambda: record_failed(claim, ERROR))
+    @rule(target=claims, claim=claims, may_pass=st.booleans())
+    def fail(self, claim: Claim, may_pass: bool) -> Any:
+        if claim.attempt is None:
+            return multiple()
+        return self._records(claim, lambda: record_failed(claim, ERROR, may_pass=may_pass)) or multiple()
 
-    @rule(claim=claims)
-    def retry_step(self, claim: Claim) -> None:
-        self._records(claim, lambda: record_retry(claim, ERROR))
+    @rule(target=claims, claim=claims)
+    def pause_over(self, claim: Claim) -> Any:
+        """The short pause before another try is over."""
+        if claim.attempt is not None or not claim.pause_seconds:
+            return multiple()
+        return self._records(claim, lambda: record_again(claim)) or multiple()
 
     @rule(claim=claims)
     def leave(self, claim: Claim) -> None:
-        self._records(claim, lambda: record_cancelled(claim))
+        """A step is left only when its run is to end."""
+        with acting(self.tenant):
+            asked = WorkflowRun.objects.get(pk=claim.run.pk).cancel_requested_at is not None
+        if claim.attempt is not None and asked:
+            self._records(claim, lambda: record_stopped(claim))
 
     @rule(claim=claims)
     def release(self, claim: Claim) -> None:
@@ -139,6 +169,12 @@ class Engine(RuleBasedStateMachine):
         self.silence(claim.run.pk)
         return self.claim(claim.run.pk)
 
+    @rule(run_id=runs)
+    def time_passes(self, run_id: UUID) -> None:
+        """What the run waits for by the clock has come."""
+        with acting(self.tenant):
+            WorkflowRun.objects.filter(pk=run_id, due_at__isnull=False).update(due_at=Now() - timedelta(seconds=1))
+
     @rule()
     def reap(self) -> None:
         with operator_context("test"), transaction.atomic():
@@ -148,6 +184,34 @@ class Engine(RuleBasedStateMachine):
     def cancel(self, run_id: UUID) -> None:
         with acting(self.tenant):
             run_cancel(run_id=run_id)
+
+    @rule(run_id=runs)
+    def pause(self, run_id: UUID) -> None:
+        with acting(self.tenant):
+            ended = run_get(run_id).is_finished
+            try:
+                run_pause(run_id=run_id)
+            except RunStateConflict:
+                assert ended
+
+    @rule(run_id=runs)
+    def resume(self, run_id: UUID) -> None:
+        with acting(self.tenant):
+            row = WorkflowRun.objects.get(pk=run_id)
+            pausing = row.status == "paused" or (row.pause_requested_at is not None and not row.is_finished)
+            try:
+                run_resume(run_id=run_id)
+            except RunStateConflict:
+                assert not pausing
+
+    @rule(run_id=runs, approved=st.booleans())
+    def answer(self, run_id: UUID, approved: bool) -> None:
+        with acting(self.tenant):
+            ended = run_get(run_id).is_finished
+            try:
+                run_signal(run_id=run_id, name="approve", data={"approved": approved})
+            except RunStateConflict:
+                assert ended
 
     @rule(run_id=runs)
     def retry_run(self, run_id: UUID) -> None:
@@ -170,44 +234,54 @@ class Engine(RuleBasedStateMachine):
     def _check(self, run_id: UUID, effects: list[str]) -> None:
         run, row = run_get(run_id), WorkflowRun.objects.get(pk=run_id)
         # 1. Each step's effect is there once, in order, and the cursor stands behind the last.
-        assert effects == list(STEPS[: run.cursor])
+        assert effects == list(KEYS[: run.cursor])
         completed = StepRun.objects.filter(run_id=run_id, status="completed").order_by("position")
         assert [step.key for step in completed] == effects
-        assert run.cost_usd == len(effects)
+        assert run.cost_usd == len([key for key in effects if key != "approve"])
         # 2. What has ended stays ended, unless somebody takes a failed run up again.
         assert self.was.get(run_id) not in ENDED or self.was[run_id] == run.status
         self.was[run_id] = run.status
-        # 3. Completed means all steps; at most one attempt runs, and none of an ended run.
-        assert (run.status == "completed") == (run.cursor == len(STEPS))
-        assert StepRun.objects.filter(run_id=run_id, status="running").count() <= (0 if run.is_finished else 1)
-        # 4. The log has no gap and no fork.
+        # 3. Completed means all steps; no attempt is under way in a run that has ended, rests or waits.
+        assert (run.status == "completed") == (run.cursor == len(KEYS))
+        assert row.attempt == 0 or run.status == "running"
+        # 4. The log has no gap and no fork, and the run can be rebuilt from it alone.
         events = run_events(run_id)
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
         assert [event.prev_event_id for event in events] == [None, *(event.id for event in events[:-1])]
+        assert state_rebuilt(run_facts(run_id)) == state_of(row)
         # 5. Tokens only grow; a run without readers needs nobody after its end.
         assert row.token >= self.tokens.get(run_id, 0)
         assert not (run.is_finished and run.stream_id is None and row.announced_at is None)
-        # 6. Nothing is forgotten: what is left to do is held, or the reaper finds it.
-        found = WorkflowRun.objects.filter(unheld(), pk=run_id).exists()
-        assert row.announced_at is not None or row.lease_until is not None or found
+        # 6. Nothing is forgotten: what is left to do is in the queue or held, waits for something, or rests.
+        assert row.announced_at is not None or row.is_ready or row.lease_until is not None or self._rests(row)
 
-    def _records(self, claim: Claim, record: Any) -> bool:
-        """Whether the record was accepted; it must be refused exactly when the claim is not the newest any more."""
-        if claim.step_run is None:
-            return False
+    def _rests(self, row: WorkflowRun) -> bool:
+        if row.status == "paused":
+            return True
+        return row.status == "waiting" and (row.due_at is not None or not machine_of(row).awaits_nothing())
+
+    def _note_approval(self, run_id: UUID) -> None:
+        """An approval is an effect that no worker records: it happens when the run is taken up."""
+        with acting(self.tenant):
+            approved = StepRun.objects.filter(run_id=run_id, key="approve", status="completed").exists()
+        if approved and "approve" not in self.effects[run_id]:
+            self.effects[run_id].append("approve")
+
+    def _records(self, claim: Claim, record: Callable[[], Claim]) -> Claim | None:
+        """What was recorded; it must be refused exactly when the claim is not the newest any more."""
         with acting(self.tenant):
             row = WorkflowRun.objects.get(pk=claim.run.pk)
-            current = (row.token, row.cursor, row.status) == (claim.token, claim.run.cursor, claim.run.status)
-            attempt = StepRun.objects.get(pk=claim.step_run.pk)
-            if current and attempt.status != "running":
-                return False  # the same worker has begun the next attempt: it does not come back to this one
+            is_newest = row.token == claim.token and not row.is_finished
+            moved_on = attempt_of(row, machine_of(row)) != claim.attempt
             try:
-                record()
+                following = record()
             except LeaseLost:
-                assert not current
-                return False
-        assert current
-        return True
+                assert not is_newest
+                return None
+            assert is_newest
+            # A worker that repeats itself changes nothing.
+            assert not (moved_on and following.ended)
+            return following
 
 
 def test_promises_hold_in_any_interleaving(settings: Any) -> None:
@@ -220,8 +294,9 @@ def test_promises_hold_in_any_interleaving(settings: Any) -> None:
 
 def _settings() -> settings:
     return settings(
-        max_examples=25,
-        stateful_step_count=30,
+        # make chaos asks for many more.
+        max_examples=int(os.environ.get("ENGINE_EXAMPLES", "25")),
+        stateful_step_count=40,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         print_blob=True,

@@ -103,7 +103,7 @@ class StepBar:
         return tuple(part for part in self.parts if part.kind == WORK)
 
     @property
-    def is_of_run(self) -> bool:
+    def is_rest(self) -> bool:
         """Whether it is no step, but a rest of the whole run."""
         return not self.key and self.action != CHILDREN
 
@@ -238,3 +238,8 @@ def rate_of(output: Any) -> float | None:
         return None if raw is None or isinstance(raw, bool) else float(raw)
     except (TypeError, ValueError):
         return None
+
+
+def milliseconds(begin: datetime, end: datetime) -> int:
+    """Return the time between two moments; 0 where the clocks disagree about their order."""
+    return max(round((end - begin).total_seconds() * 1000), 0)

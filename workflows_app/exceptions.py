@@ -1,8 +1,11 @@
 """Errors of this room; see accounts_app.exceptions for their frame."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.exceptions import Conflict, DeepSpaceError, InvalidInput, NotFound
+from accounts_app.exceptions import Conflict, DeepSpaceError, InvalidInput, NotFound, TooManyRequests
 
 
 class ConfigInvalid(InvalidInput):
@@ -47,3 +50,27 @@ class StepStopped(Exception):
 
 class LeaseLost(Exception):
     """Another worker has the run, or it was ended: what this one still holds is thrown away."""
+
+
+class QueueFull(TooManyRequests):
+    """The organization has as many runs waiting for a worker as it may."""
+
+    code = "queue_full"
+    default_message = _("Too many runs wait for a worker already. Try again in a moment.")
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
+class HistoryUnavailable(DeepSpaceError):
+    """The storage that holds the archived history does not answer; nothing is lost."""
+
+    code = "history_unavailable"
+    status = 503
+    default_message = _("The archived history of this run cannot be read right now. Try again later.")
+
+
+class HistoryDamaged(DeepSpaceError):
+    """Events are missing, or the object that holds them is missing or not what was written."""
+
+    code = "history_damaged"
+    status = 500
+    default_message = _("The history of this run is incomplete or damaged. An operator may restore it from a backup.")

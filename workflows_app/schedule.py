@@ -5,4 +5,15 @@ BEAT_SCHEDULE = {
     "workflows-reap": {"task": "workflows.reap", "schedule": 1.0, "options": {"queue": "work", "expires": 2.0}},
     # Hourly: Redis keeps the events of a silent stream for a day.
     "workflows-tidy-streams": {"task": "workflows.tidy_streams", "schedule": 3600.0, "options": {"queue": "work"}},
+    # A missed tick is no loss: the next one goes on from the watermark.
+    "workflows-statistics": {
+        "task": "workflows.statistics",
+        "schedule": 15.0,
+        "options": {"queue": "work", "expires": 15.0},
+    },
+    "workflows-prune-statistics": {
+        "task": "workflows.prune_statistics",
+        "schedule": 3600.0,
+        "options": {"queue": "work"},
+    },
 }

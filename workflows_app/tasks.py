@@ -10,6 +10,7 @@ from workflows_app.services.dispatch import ADVANCE
 from workflows_app.services.execution import DRAINING, runs_work
 from workflows_app.services.orphans import streams_tidy
 from workflows_app.services.reaper import runs_reap
+from workflows_app.services.statistics import statistics_prune, statistics_roll_up
 
 
 @system_task("workflow-worker", name=ADVANCE, queue=settings.WORKFLOW_QUEUE)
@@ -28,6 +29,18 @@ def reap() -> int:
 def tidy_streams() -> int:
     """Close the streams that nobody closes."""
     return streams_tidy()
+
+
+@system_task("workflow-statistics", name="workflows.statistics", queue="work")
+def roll_up_statistics() -> int:
+    """Count what happened since the last time."""
+    return statistics_roll_up()
+
+
+@system_task("workflow-statistics", name="workflows.prune_statistics", queue="work")
+def prune_statistics() -> int:
+    """Drop the minutes and hours that no page asks for any more."""
+    return statistics_prune()
 
 
 @worker_shutting_down.connect

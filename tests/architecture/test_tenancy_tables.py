@@ -31,11 +31,13 @@ SHARED = {
     "gateway_models": "one catalogue for all",
     "gateway_routes": "one catalogue for all",
     "workspaces": "the fixed list of workspaces",
+    "statistics_watermarks": "of no organization; its policies let operators in only",
 }
 # Functions that run as the tables' owner, and why they may.
 DEFINERS = {
     "partitions_make": "the runtime role owns no table; makes months of tables marked by the owner, nothing else",
     "partitions_drop": "the same; drops whole months, never the last two, and only for a named operator",
+    "partition_drop_copied": "the same; drops one month of which an archive holds every row",
 }
 # Tenant tables whose column has another name.
 NAMED_OTHERWISE = {"organizations"}

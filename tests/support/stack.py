@@ -22,8 +22,11 @@ class Stack:
     model_worker: Process
     work_worker: Process
 
-    def __init__(self, upstream: ScriptedUpstream) -> None:
+    def __init__(self, upstream: ScriptedUpstream, given: Mapping[str, str] | None = None) -> None:
         self.upstream = upstream
+        self.given = dict(given or {})
+        # What ``celery -A`` names: ours, or one that does something to it (`tests.support.faults.DOUBLED`).
+        self.application = "config"
         self.home = Path(tempfile.mkdtemp(prefix="deepspace-stack-"))
         self.port = free_port()
         self.processes: list[Process] = []
@@ -51,6 +54,7 @@ class Stack:
             "OPENAI_API_KEY": "scripted",
             "OPENAI_MODEL": "scripted",
             "LOG_LEVEL": "INFO",
+            **self.given,
         }
 
     def start(self) -> None:
@@ -106,14 +110,14 @@ class Stack:
         """Start a Celery worker for ``model`` (threads) or ``work`` (one process); `wait_ready` waits for it."""
         pool = ["-P", "threads", "-c", str(concurrency)] if queue == "model" else ["-P", "solo"]
         name = name or f"{queue}-{uuid.uuid4().hex[:8]}"
-        command = ["-m", "celery", "-A", "config", "worker", "-Q", queue, "-n", f"{name}@test", *pool]
+        command = ["-m", "celery", "-A", self.application, "worker", "-Q", queue, "-n", f"{name}@test", *pool]
         command += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
         return self.spawn(name, command, environment)
 
     def spawn_beat(self, environment: Mapping[str, str] | None = None) -> Process:
         """Start the scheduler."""
         schedule = ["--schedule", str(self.home / "beat-schedule"), "--pidfile", ""]
-        return self.spawn("beat", ["-m", "celery", "-A", "config", "beat", *schedule], environment)
+        return self.spawn("beat", ["-m", "celery", "-A", self.application, "beat", *schedule], environment)
 
 
 def _runs(process: Process | None) -> bool:

@@ -2,10 +2,14 @@
 
 from workflows_app.admin.configs import WorkflowConfigAdmin, WorkspaceAdmin
 from workflows_app.admin.runs import RunEventAdmin, StepRunAdmin, WorkflowRunAdmin, WorkflowSlotAdmin
+from workflows_app.admin.statistics import RunStatisticAdmin, StatisticsWatermarkAdmin, StepStatisticAdmin
 
 __all__ = [
     "RunEventAdmin",
+    "RunStatisticAdmin",
+    "StatisticsWatermarkAdmin",
     "StepRunAdmin",
+    "StepStatisticAdmin",
     "WorkflowConfigAdmin",
     "WorkflowRunAdmin",
     "WorkflowSlotAdmin",

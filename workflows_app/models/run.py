@@ -163,7 +163,8 @@ class WorkflowRun(TenantModel):
             models.Index(fields=["organization", "subject_id", "-created_at"], name="run_by_subject"),
             # the list of executions, newest first, all or of one status or template
             models.Index(fields=["organization", "-created_at", "-id"], name="run_by_age"),
-            models.Index(fields=["organization", "status", "-created_at", "-id"], name="run_by_status"),
+            # by status first: operators count the unfinished runs of all organizations by it too
+            models.Index(fields=["status", "organization", "-created_at", "-id"], name="run_of_status"),
             models.Index(fields=["organization", "config", "-created_at", "-id"], name="run_by_config"),
             # the trace page: the runs that one request started
             models.Index(fields=["trace_id"], name="run_by_trace"),

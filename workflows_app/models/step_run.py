@@ -57,6 +57,10 @@ class StepRun(TenantModel):
                 name="step_status_ended",
             ),
         ]
+        indexes = [
+            # the roll-up: attempts that ended since the watermark, see workflow_statistics.sql
+            models.Index(fields=["finished_at"], name="step_by_end"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.key} #{self.attempt}"

@@ -44,8 +44,6 @@ def on_run_finished(*, run: RunDetail, status: str, context: Json, error: Json |
     machine.child_ended(fact | ({"error": error} if error else {}))
     machine_write(parent, machine)
     children_start(parent, machine.children)
-    if machine.awaits_nothing():
-        ring_later()
 
 
 def _awaited(run: RunDetail, wait: Json) -> bool:

@@ -17,7 +17,6 @@ from workflows_app.exceptions import RunActive, RunStateConflict
 from workflows_app.models import RunStatus, WorkflowRun
 from workflows_app.models.run import UNFINISHED
 from workflows_app.selectors import run_detail
-from workflows_app.services.dispatch import ring_later
 from workflows_app.services.store import machine_of, machine_write
 
 
@@ -123,7 +122,6 @@ def run_locked(run_id: UUID) -> WorkflowRun:
 def _write(run: WorkflowRun, machine: Machine, action: str, *, data: Json | None = None, **columns: Any) -> None:
     machine_write(run, machine, **columns)
     audit_record(action=action, target_type="workflow_run", target_id=run.id, data=data or {})
-    ring_later()
 
 
 def _refuse_ended(run: WorkflowRun) -> None:

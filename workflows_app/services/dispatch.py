@@ -11,11 +11,14 @@ import time
 from celery import current_app
 from django.conf import settings
 from django.db import transaction
-from kombu.exceptions import KombuError
+
+from config.broker import broker_errors
 
 ADVANCE = "workflows.advance"
 # A ring that nobody heard in this time is worth nothing: the reaper has rung again.
 EXPIRES_SECONDS = 30
+# Not written to the broker's disk, and waited for no longer than this (seconds) by whoever starts a run.
+_LIGHTLY = {"delivery_mode": 1, "confirm_timeout": 2}
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +54,8 @@ def ring_later() -> None:
 def ring() -> bool:
     """Call a worker; False, and a line in the log, when the broker does not take the message."""
     try:
-        current_app.send_task(ADVANCE, queue=settings.WORKFLOW_QUEUE, retry=False, expires=EXPIRES_SECONDS)
-    except (KombuError, OSError) as error:
+        current_app.send_task(ADVANCE, queue=settings.WORKFLOW_QUEUE, retry=False, expires=EXPIRES_SECONDS, **_LIGHTLY)
+    except broker_errors() as error:
         logger.warning("workflow.dispatch_failed", extra={"error": str(error)})
         return False
     return True

@@ -4,17 +4,16 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from celery import current_app
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import override
-from kombu.exceptions import KombuError, OperationalError
 
 from accounts_app.services.trace import bind_trace
 from accounts_app.tenancy.context import tenant_context
+from config.broker import broker_errors, queue_depths
 from workflows_app.engine.machine import Machine
 from workflows_app.models import RunStatus, WorkflowRun
 from workflows_app.models.run import FINISHED, UNFINISHED
@@ -56,11 +55,8 @@ def _ring_for_the_rest() -> int:
 
 def _lying_in_the_broker() -> int:
     try:
-        with current_app.connection_for_write() as broker, broker.channel() as channel:
-            declared = channel.queue_declare(queue=settings.WORKFLOW_QUEUE, passive=True)
-            return int(declared.message_count)
-    except (KombuError, OperationalError, OSError, *current_app.connection_for_write().channel_errors):
-        # Not there yet, or the broker is away: a ring will tell.
+        return queue_depths([settings.WORKFLOW_QUEUE])[settings.WORKFLOW_QUEUE]
+    except broker_errors():  # it is away: a ring will tell
         return 0
 
 

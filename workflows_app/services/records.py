@@ -15,6 +15,7 @@ from workflows_app.exceptions import LeaseLost
 from workflows_app.models import WorkflowRun
 from workflows_app.services.children import children_start
 from workflows_app.services.claims import Claim, attempt_of, claim_after, keeps
+from workflows_app.services.dispatch import ring_later
 from workflows_app.services.store import Stale, lease_seconds, machine_of, machine_write
 
 # Controls and signals may come while a step is done; one of them is rare, several in a row are no reason to give up.
@@ -48,7 +49,8 @@ def record_again(claim: Claim) -> Claim:
 def record_released(claim: Claim) -> None:
     """Put the run back in the middle of a step: this worker cannot be sure of its lease any more."""
     held = WorkflowRun.objects.filter(pk=claim.run.pk, token=claim.token, announced_at__isnull=True)
-    held.filter(lease_until__isnull=False).update(lease_until=None, is_ready=True)
+    if held.filter(lease_until__isnull=False).update(lease_until=None, is_ready=True):
+        ring_later()
 
 
 @transaction.atomic

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from accounts_app.exceptions import InvalidInput, NotFound
+from accounts_app.exceptions import Conflict, InvalidInput, NotFound
 from accounts_app.services.audit import audit_record
 from accounts_app.tenancy.context import current_organization_id, current_tenant
 from workflows_app.contracts import Json, RunRef
@@ -17,6 +17,7 @@ from workflows_app.models.config import STARTABLE
 from workflows_app.selectors import configs_readable, run_detail, run_facts
 from workflows_app.services.dispatch import ring_later
 from workflows_app.services.inserts import history_begin, queue_rank, run_columns
+from workflows_app.services.runs import fingerprint_of
 from workflows_app.services.store import config_of
 
 
@@ -35,14 +36,15 @@ def run_replay(
     Steps that were completed by then are not done, nor paid, again. ``config_id`` takes another version of the
     workflow, which must have the stage and the step; ``params`` override those of the run's context. Raises NotFound
     (run, event or version), InvalidInput, RunStateConflict (a history that cannot be gone on from), RunActive (the
-    subject has an unfinished run).
+    subject has an unfinished run), Conflict (same key, other fields).
     """
     origin = WorkflowRun.objects.filter(organization_id=current_organization_id(), pk=run_id).first()
     if origin is None:
         raise NotFound
-    again = WorkflowRun.objects.filter(organization_id=current_organization_id(), idempotency_key=key).first()
+    fingerprint = fingerprint_of(run_id, seq, config_id, params or {})
+    again = _same_replay(key, fingerprint)
     if again is not None:
-        return run_detail(again).ref
+        return again
     if origin.parent_id is not None:
         raise RunStateConflict(_("This run is part of another one: replay that one."))
     shared = list(_shared(origin, seq))
@@ -52,11 +54,28 @@ def run_replay(
     if _subject_is_busy(origin):
         raise RunActive
     run = _fork(origin, state, key=key, stream_id=stream_id, config_id=config_id or origin.config_id, seq=seq)
-    history_begin(run, [*shared, forked])
+    run.fingerprint = fingerprint
+    try:
+        with transaction.atomic():
+            history_begin(run, [*shared, forked])
+    except IntegrityError as error:
+        raced = _same_replay(key, fingerprint)
+        if raced is not None:
+            return raced
+        raise RunActive from error
     audit_record(
         action="run.replay", target_type="workflow_run", target_id=run.id, data={"origin": str(run_id), "seq": seq}
     )
     ring_later()
+    return run_detail(run).ref
+
+
+def _same_replay(key: str, fingerprint: str) -> RunRef | None:
+    run = WorkflowRun.objects.filter(organization_id=current_organization_id(), idempotency_key=key).first()
+    if run is None:
+        return None
+    if run.fingerprint != fingerprint:
+        raise Conflict(_("This idempotency key was used for another run."))
     return run_detail(run).ref
 
 

@@ -43,7 +43,7 @@ def run_start(
     """
     config = configs_readable().filter(pk=config_id, workspace_id=workspace_key, status__in=STARTABLE).first()
     if config is None:
-        existing = _same_start(key, _fingerprint(config_id, stage, subject_id))
+        existing = _same_start(key, fingerprint_of(config_id, stage, subject_id))
         if existing is None:
             raise NotFound
         return existing
@@ -59,7 +59,7 @@ def run_start(
             context=context or {},
             subject_id=subject_id,
             stream_id=stream_id,
-            fingerprint=_fingerprint(config_id, stage, subject_id),
+            fingerprint=fingerprint_of(config_id, stage, subject_id),
         )
     )
 
@@ -79,7 +79,7 @@ def execution_start(
     ``priority`` is -100 to 100; higher ones are taken first. The rest as in `run_start`; a context that differs makes
     the start another one too. Raises NotFound, RunActive, Conflict.
     """
-    config = _template(template)
+    config = template_id(template)
     parsed = config_of(config)
     first = parsed.stages[parsed.start]
     run = _start_once(
@@ -93,7 +93,7 @@ def execution_start(
             subject_id=subject_id,
             stream_id=stream_id,
             priority=priority,
-            fingerprint=_fingerprint(config, context, subject_id, priority),
+            fingerprint=execution_fingerprint(config, context, subject_id, priority),
         )
     )
     audit_record(action="run.start", target_type="workflow_run", target_id=run.id)
@@ -116,7 +116,13 @@ def _start_once(new: NewRun) -> RunRef:
     return run_detail(run).ref
 
 
-def _template(reference: str) -> UUID:
+def execution_fingerprint(config_id: UUID, context: Json, subject_id: UUID | None, priority: int) -> str:
+    """Return what tells two starts under one key apart."""
+    return fingerprint_of(config_id, context, subject_id, priority)
+
+
+def template_id(reference: str) -> UUID:
+    """Return the version that may be started which ``reference`` (name, name@version, id) means. Raises NotFound."""
     try:
         config = configs_readable().filter(pk=UUID(reference), status__in=STARTABLE).first()
     except ValueError:
@@ -126,7 +132,8 @@ def _template(reference: str) -> UUID:
     return config.pk
 
 
-def _fingerprint(*fields: object) -> str:
+def fingerprint_of(*fields: object) -> str:
+    """Return a digest of what a start was asked with."""
     return hashlib.sha256(json.dumps(fields, sort_keys=True, cls=DjangoJSONEncoder).encode()).hexdigest()
 
 

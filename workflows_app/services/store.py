@@ -20,6 +20,7 @@ from workflows_app.engine.state import Fact, State
 from workflows_app.exceptions import LeaseLost
 from workflows_app.models import RunScope, StepRun, StepStatus, WorkflowConfig, WorkflowRun
 from workflows_app.selectors import run_detail, step_detail
+from workflows_app.services.dispatch import ring_later
 from workflows_app.services.documents import document_parse
 from workflows_app.signals import run_finished, run_started, step_finished
 
@@ -116,6 +117,8 @@ def machine_write(
     ended = tuple(_ended_step(run, item) for item in machine.attempts)
     _bring_up_to_date(run, machine, row)
     _free_slots(run, machine)
+    if change["ready"]:
+        ring_later()
     _tell(run, machine, ended, result)
     return ended
 
@@ -182,6 +185,7 @@ def _free_slots(run: WorkflowRun, machine: Machine) -> None:
     for key in [None] if everything else machine.freed:
         with connection.cursor() as cursor:
             cursor.execute("SELECT workflow_slots_free(%s, %s)", [run.id, key])
+        ring_later()
 
 
 def _may_hold(machine: Machine) -> bool:

@@ -324,7 +324,10 @@ def _add_old_month(scratch: Scratch, ahead: int) -> str:
     return name
 
 
-@pytest.mark.parametrize("call", ["partitions_make('{}', 3)", "partitions_drop('{}', '2020-01-01')"])
+@pytest.mark.parametrize(
+    "call",
+    ["partitions_make('{}', 3)", "partitions_drop('{}', '2020-01-01')", "partition_drop_copied('{}', '2020-01-01', 0)"],
+)
 @pytest.mark.parametrize("table", ["users", "nowhere", "audit_logs; DROP TABLE users"])
 def test_a_table_without_the_mark_is_refused(scratch: Scratch, call: str, table: str) -> None:
     scratch.forwards()
@@ -337,9 +340,10 @@ def test_only_the_runtime_role_may_call_the_functions(scratch: Scratch) -> None:
     scratch.forwards()
     rows = scratch.cursor.execute(
         "SELECT proname, a.grantee, a.grantee::regrole::text FROM pg_proc, aclexplode(proacl) a"
-        " WHERE proname IN ('partitions_make', 'partitions_drop') AND a.grantee <> proowner"
+        " WHERE proname LIKE 'partition%' AND prosecdef AND a.grantee <> proowner"
     ).fetchall()
-    assert {(name, role) for name, _, role in rows} == {("partitions_make", APP), ("partitions_drop", APP)}
+    called = {"partitions_make", "partitions_drop", "partition_drop_copied"}
+    assert {(name, role) for name, _, role in rows} == {(name, APP) for name in called}
 
 
 def test_a_table_that_others_refer_to_is_refused(scratch: Scratch) -> None:

@@ -11,7 +11,7 @@ from config.runtime.errors import DatabaseRefusedError, ServiceRefusedError
 from config.runtime.postgres import SUPERUSER, EmbeddedPostgres
 from config.runtime.redis import EmbeddedRedis
 from config.runtime.roles import external_access, role_powers
-from config.runtime.services import check_given_redis
+from config.runtime.services import check_given
 from tests.integration.runtime.conftest import StartCopy
 
 SECRET = "kept-in-data-dir"
@@ -102,7 +102,7 @@ def test_wrong_password_is_said_with_the_variable(server: EmbeddedPostgres) -> N
 
 def test_redis_that_does_not_answer_is_said_with_the_variable() -> None:
     with pytest.raises(ServiceRefusedError, match=r"REDIS_URL: nothing answers at 127\.0\.0\.1:1"):
-        check_given_redis("redis://127.0.0.1:1/0")
+        check_given("REDIS_URL", "redis://127.0.0.1:1/0")
 
 
 def test_system_runs_on_given_services_and_starts_none_of_its_own(

@@ -16,8 +16,8 @@ from tests.support.upstream import Behaviour, ScriptedUpstream
 from workflows_app.contracts import Json, RunDetail
 from workflows_app.selectors import run_get, run_steps
 from workflows_app.services.configs import config_for
-from workflows_app.services.execution import run_advance
 from workflows_app.services.controls import run_retry
+from workflows_app.services.execution import run_advance
 from workflows_app.services.runs import run_start
 
 pytestmark = pytest.mark.usefixtures("committed_db", "upstream")

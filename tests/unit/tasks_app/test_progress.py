@@ -11,10 +11,9 @@ from tasks_app.models import Task, TaskEvent
 from tests.factories.accounts import Person
 from tests.factories.billing import price_of, usage_of
 from tests.factories.tasks import funded, make_task, start
+from tests.factories.workflows import run_ended
 from workflows_app.contracts import StepDetail, StepResult
-from workflows_app.models import RunStatus, WorkflowRun
 from workflows_app.selectors import run_get
-from workflows_app.services.endings import run_finish
 from workflows_app.signals import step_finished
 
 pytestmark = pytest.mark.django_db
@@ -59,9 +58,7 @@ def stepped(ada: Person, run_id: UUID, output: dict[str, Any] | None = None) -> 
 
 def ended(ada: Person, run_id: UUID, status: str, error: dict[str, Any] | None = None) -> None:
     with ada.at_work():
-        run = WorkflowRun.objects.get(pk=run_id)
-        run.context |= {"text": "done", "brief": "b"}
-        run_finish(run, RunStatus(status), error)
+        run_ended(run_id, status, error=error, context={"text": "done", "brief": "b"})
 
 
 def stored(ada: Person, task: Task) -> tuple[Task, list[TaskEvent]]:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.exceptions import Conflict, DeepSpaceError, InvalidInput, NotFound, TooManyRequests
+from accounts_app.exceptions import Conflict, DeepSpaceError, FieldError, InvalidInput, NotFound, TooManyRequests
 
 
 class ConfigInvalid(InvalidInput):
@@ -74,3 +75,18 @@ class HistoryDamaged(DeepSpaceError):
     code = "history_damaged"
     status = 500
     default_message = _("The history of this run is incomplete or damaged. An operator may restore it from a backup.")
+
+
+class ConditionFailed(DeepSpaceError):
+    """A condition or an expression of the workflow cannot be evaluated; ``details`` say which, and why."""
+
+    code = "condition_failed"
+    status = 422
+    default_message = _("A condition of the workflow cannot be evaluated.")
+
+    @classmethod
+    def of(cls, expression: str, reason: str) -> "ConditionFailed":
+        """Return the error for one expression."""
+        shown = expression if len(expression) <= 120 else f"{expression[:119]}…"
+        message = gettext("“%(expression)s”: %(reason)s") % {"expression": shown, "reason": reason}
+        return cls(message, details=(FieldError(shown, reason),))

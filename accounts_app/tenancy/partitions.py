@@ -3,6 +3,9 @@
 The id begins with its time, so uniqueness by id holds over all months, and a month is a range of ids. Rows whose id
 is of another kind, or lies outside the months made so far, are in the partition DEFAULT: no insert ever fails for
 lack of a month. Partitions have row-level security forced and no policy: they are reached through their table only.
+
+The months may also be those of another column, such as the id of the run that a row is about: then what belongs
+together lies together, and what is unique within it stays unique.
 """
 
 from functools import partial
@@ -43,6 +46,8 @@ _INDEXES = """
 _TRIGGERS = """
     SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = %(table)s::regclass AND NOT tgisinternal ORDER BY oid
 """
+# Uniqueness by id alone cannot be promised over months of another column; the id first, so that it is found by itself.
+_KEY = "PRIMARY KEY (id)", "PRIMARY KEY (id, {key})"
 _POLICIES = """
     SELECT format('CREATE POLICY %%I ON %%I AS %%s FOR %%s TO %%s', policyname, tablename, permissive, cmd,
                   (SELECT string_agg(CASE role WHEN 'public' THEN 'PUBLIC' ELSE quote_ident(role) END, ', ')
@@ -76,25 +81,31 @@ class _Table(NamedTuple):
     writers: list[str]
 
 
-def partition_monthly(table: str) -> RunPython:
-    """Make ``table`` a table partitioned by month of its id, a UUIDv7 made by `accounts_app.ids.uuid7`.
+def partition_monthly(table: str, *, key: str = "id") -> RunPython:
+    """Make ``table`` a table partitioned by month of ``key``, a UUIDv7 made by `accounts_app.ids.uuid7`.
 
     Keeps keys, checks, indexes, generated columns, policies, triggers and grants, and all rows (it copies them under
-    a lock). Unique keys must contain the id, and no foreign key may refer to the table: PostgreSQL, or this operation,
-    refuses otherwise. The months from the last one to three ahead are there at once.
+    a lock). Unique keys must contain the key, and no foreign key may refer to the table: PostgreSQL, or this
+    operation, refuses otherwise. With a ``key`` beside the id the primary key is made of both, in the database only.
+    The months from the last one to three ahead are there at once.
     """
-    return RunPython(partial(_rebuild, table=table, by_month=True), partial(_rebuild, table=table, by_month=False))
+    return RunPython(
+        partial(_rebuild, table=table, key=key, by_month=True), partial(_rebuild, table=table, key=key, by_month=False)
+    )
 
 
-def _rebuild(_apps: Any, editor: Any, *, table: str, by_month: bool) -> None:
+def _rebuild(_apps: Any, editor: Any, *, table: str, key: str, by_month: bool) -> None:
     with editor.connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         _refuse_obstacles(cursor, table)
-        known = _describe(cursor, table)
+        known = _keyed(_describe(cursor, table), key, by_month=by_month)
         before = f"{table}_before"
         _run(cursor, "ALTER TABLE {} RENAME TO {}", table, before)
         like = "CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY)"
-        _run(cursor, f"{like} PARTITION BY RANGE (id)" if by_month else like, table, before)
+        if by_month:
+            _run(cursor, f"{like} PARTITION BY RANGE ({{}})", table, before, key)
+        else:
+            _run(cursor, like, table, before)
         if by_month:
             _make_months(cursor, table, known)
         _move_rows(cursor, table, before, known.columns)
@@ -105,11 +116,21 @@ def _rebuild(_apps: Any, editor: Any, *, table: str, by_month: bool) -> None:
         cursor.execute("SELECT set_config('app.operator', '', true)")
 
 
+def _keyed(known: _Table, key: str, *, by_month: bool) -> _Table:
+    """The table with the primary key that it is to have."""
+    if key == "id":
+        return known
+    alone, both = _KEY[0], _KEY[1].format(key=key)
+    now, then = (alone, both) if by_month else (both, alone)
+    return known._replace(statements=[statement.replace(now, then) for statement in known.statements])
+
+
 def _make_months(cursor: Any, table: str, known: _Table) -> None:
     cursor.execute(FUNCTIONS)
     for writer in known.writers:
         cursor.execute(f"GRANT EXECUTE ON FUNCTION partitions_make(text, integer) TO {writer}")
         cursor.execute(f"GRANT EXECUTE ON FUNCTION partitions_drop(text, date) TO {writer}")
+        cursor.execute(f"GRANT EXECUTE ON FUNCTION partition_drop_copied(text, date, bigint) TO {writer}")
     _run(cursor, "COMMENT ON TABLE {} IS 'partitioned by month'", table)
     _run(cursor, "CREATE TABLE {} PARTITION OF {} DEFAULT", f"{table}_default", table)
     _run(cursor, "ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY", f"{table}_default")

@@ -41,12 +41,12 @@ def run_history(run_id: UUID, *, after: int = 0, limit: int | None = None) -> li
 
 def history_facts(run_id: UUID, *, until: int | None = None) -> list[Fact]:
     """Return the history as the engine folds it, up to event number ``until``. Raises what `run_history` does."""
-    return [
-        Fact(event.type, event.step_key, event.attempt, event.data) for event in run_history(run_id, limit=until)
-    ]
+    return [Fact(event.type, event.step_key, event.attempt, event.data) for event in run_history(run_id, limit=until)]
 
 
 def _archived(run_id: UUID, after: int, before: int) -> list[EventDetail]:
+    if run_id.version != 7:
+        return []
     own = RunArchive.objects.filter(organization_id=current_organization_id(), month=month_of(run_id))
     row = own.filter(first_run_id__lte=run_id).order_by("-first_run_id").first()
     if row is None or row.last_run_id < run_id:

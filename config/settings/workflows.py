@@ -10,3 +10,5 @@ WORKFLOW_STEP_TIMEOUT_SECONDS = env.float("WORKFLOW_STEP_TIMEOUT_SECONDS", defau
 WORKFLOW_MAX_CRASHES = positive_int("WORKFLOW_MAX_CRASHES", 5)
 # The queue where runs wait for workers.
 WORKFLOW_QUEUE = env.str("WORKFLOW_QUEUE", default="model")
+# An organization with more runs than this waiting for a worker starts no others; 0 is no limit.
+WORKFLOW_MAX_QUEUED = env.int("WORKFLOW_MAX_QUEUED", default=20_000)

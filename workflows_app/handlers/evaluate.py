@@ -1,9 +1,11 @@
 """``eval/run``: hold the text against an eval suite."""
 
+from contextlib import suppress
 from decimal import Decimal
+from uuid import UUID
 
 from accounts_app.exceptions import NotFound
-from prompts_app.selectors import suite_by_key
+from prompts_app.selectors import suite_by_key, suite_get
 from prompts_app.services.evals import eval_run
 from workflows_app.contracts import Json, StepContext, StepResult
 from workflows_app.handlers import schemas
@@ -11,10 +13,11 @@ from workflows_app.handlers.inputs import options_of, required_text
 from workflows_app.registry import step_handler
 
 
-def suite_known(key: str) -> bool:
-    """Whether the tenant has, or shares, an eval suite of this key."""
+def suite_known(reference: str) -> bool:
+    """Whether the tenant has, or shares, an eval suite of this key or id."""
+    suite_id = _suite_id(reference)
     try:
-        suite_by_key(key)
+        suite_by_key(reference) if suite_id is None else suite_get(suite_id)
     except NotFound:
         return False
     return True
@@ -39,7 +42,7 @@ def suite_known(key: str) -> bool:
 def evaluate(ctx: StepContext) -> StepResult:
     """Run the suite named by ``with``, or the workspace's own, and keep the pass rate."""
     suite = ctx.template or f"{ctx.workspace_key}_basics"
-    outcome = eval_run(suite_key=suite, text=required_text(ctx), options=options_of(ctx))
+    outcome = eval_run(suite_id=_suite_id(suite), suite_key=suite, text=required_text(ctx), options=options_of(ctx))
     rate = None if outcome.pass_rate is None else str(outcome.pass_rate)
     output: Json = {
         "eval_run_id": str(outcome.eval_run_id),
@@ -53,3 +56,9 @@ def evaluate(ctx: StepContext) -> StepResult:
     if outcome.cost_usd > Decimal(0):
         output |= {"tokens": outcome.total_tokens, "cost_usd": str(outcome.cost_usd)}
     return StepResult(output=output, set={"pass_rate": rate})
+
+
+def _suite_id(reference: str) -> UUID | None:
+    with suppress(ValueError):
+        return UUID(reference)
+    return None

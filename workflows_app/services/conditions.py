@@ -134,7 +134,7 @@ class _Plain:
 
 
 def _kind(type_: cel.Type) -> str:
-    return type_.name().partition("<")[0].upper()
+    return str(type_.name()).partition("<")[0].upper()
 
 
 def _reason(error: Exception) -> str:

@@ -34,7 +34,7 @@ CREATE FUNCTION workflow_count_runs(lag double precision, most integer) RETURNS 
 DECLARE
     since timestamptz;
     until timestamptz;
-    counted integer;
+    number integer;
 BEGIN
     SELECT at INTO since FROM statistics_watermarks WHERE name = 'runs' FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
@@ -91,12 +91,12 @@ BEGIN
         cost_usd = run_statistics.cost_usd + excluded.cost_usd,
         duration_ms = run_statistics.duration_ms + excluded.duration_ms,
         example_id = CASE WHEN excluded.count > 0 THEN excluded.example_id ELSE run_statistics.example_id END;
-    SELECT count(*) INTO counted FROM run_events
+    SELECT count(*) INTO number FROM run_events
     WHERE type IN ('run.created', 'run.forked', 'run.retried', 'run.completed', 'run.failed', 'run.cancelled')
     AND created_at > since AND created_at <= until;
-    UPDATE statistics_watermarks SET at = until, counted = statistics_watermarks.counted + workflow_count_runs.counted
+    UPDATE statistics_watermarks SET at = until, counted = counted + number
     WHERE name = 'runs';
-    RETURN counted;
+    RETURN number;
 END $$;
 
 -- The same for attempts at steps, which are written once and for all when they have ended.
@@ -104,7 +104,7 @@ CREATE FUNCTION workflow_count_steps(lag double precision, most integer) RETURNS
 DECLARE
     since timestamptz;
     until timestamptz;
-    counted integer;
+    number integer;
 BEGIN
     SELECT at INTO since FROM statistics_watermarks WHERE name = 'steps' FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
@@ -140,8 +140,8 @@ BEGIN
         cost_usd = step_statistics.cost_usd + excluded.cost_usd,
         duration_ms = step_statistics.duration_ms + excluded.duration_ms,
         example_id = excluded.example_id;
-    SELECT count(*) INTO counted FROM step_runs WHERE finished_at > since AND finished_at <= until;
-    UPDATE statistics_watermarks SET at = until, counted = statistics_watermarks.counted + workflow_count_steps.counted
+    SELECT count(*) INTO number FROM step_runs WHERE finished_at > since AND finished_at <= until;
+    UPDATE statistics_watermarks SET at = until, counted = counted + number
     WHERE name = 'steps';
-    RETURN counted;
+    RETURN number;
 END $$;

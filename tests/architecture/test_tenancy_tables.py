@@ -35,6 +35,7 @@ SHARED = {
 }
 # Functions that run as the tables' owner, and why they may.
 DEFINERS = {
+    "workflow_clock_move": "moves one sequence forward; it holds a number of the queue and nothing of anybody's",
     "partitions_make": "the runtime role owns no table; makes months of tables marked by the owner, nothing else",
     "partitions_drop": "the same; drops whole months, never the last two, and only for a named operator",
     "partition_drop_copied": "the same; drops one month of which an archive holds every row",

@@ -426,6 +426,7 @@ class Migration(migrations.Migration):
             "FUNCTION workflow_wake(integer, integer)",
             "FUNCTION workflow_claim(uuid, uuid, double precision, text, integer)",
             "FUNCTION workflow_rank(uuid, boolean)",
+            "FUNCTION workflow_clock_move(bigint)",
             "SEQUENCE workflow_queue_clock",
         ),
         functions(

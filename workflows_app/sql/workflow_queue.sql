@@ -7,6 +7,12 @@ CREATE SEQUENCE workflow_queue_clock MINVALUE 0 START 0;
 -- Read and moved with last_value and setval, never with nextval.
 SELECT setval('workflow_queue_clock', 0);
 
+-- The runtime role owns no sequence; it moves this one through its owner.
+CREATE FUNCTION workflow_clock_move(rank bigint) RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    SELECT setval('public.workflow_queue_clock', rank) FROM public.workflow_queue_clock WHERE last_value < rank
+$$;
+
 -- A rank for a run of the organization that wants a worker now. Runs that have begun before come ahead of the
 -- organization's new ones: what has cost money already is finished first.
 CREATE FUNCTION workflow_rank(owner uuid, has_begun boolean) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
@@ -34,8 +40,8 @@ BEGIN
         SELECT id, queue_rank INTO chosen, rank FROM workflow_runs
         WHERE is_ready AND (passed_over IS NULL OR organization_id <> passed_over)
         ORDER BY priority DESC, queue_rank LIMIT 1 FOR UPDATE SKIP LOCKED;
-        IF FOUND AND rank > (SELECT last_value FROM workflow_queue_clock) THEN
-            PERFORM setval('workflow_queue_clock', rank);
+        IF rank > (SELECT last_value FROM workflow_queue_clock) THEN
+            PERFORM workflow_clock_move(rank);
         END IF;
     ELSE
         SELECT id INTO chosen FROM workflow_runs

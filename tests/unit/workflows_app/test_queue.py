@@ -1,0 +1,159 @@
+"""Who is next: fair shares between organizations, priorities, seats, slots."""
+
+import uuid
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+from pytest_django import Settings
+
+from accounts_app.tenancy.context import Tenant, operator_context
+from tests.factories.workflows import acting, handlers, made_up_config, owner, started
+from workflows_app.contracts import StepContext, StepResult
+from workflows_app.models import WorkflowConfig, WorkflowRun, WorkflowSlot
+from workflows_app.selectors import run_get
+from workflows_app.services.claims import run_claim
+from workflows_app.services.controls import run_cancel
+from workflows_app.services.dispatch import Bucket
+from workflows_app.services.execution import runs_work
+from workflows_app.services.records import record_completed
+from workflows_app.services.runs import execution_start
+from workflows_app.services.seats import Seats
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _empty_queue() -> None:
+    with operator_context("test"), transaction.atomic():
+        WorkflowRun.objects.filter(is_ready=True).update(is_ready=False)
+
+
+def next_owner(passed_over: UUID | None = None) -> UUID | None:
+    with operator_context("test"):
+        claim = run_claim(passed_over=passed_over)
+    return claim.run.organization_id if claim else None
+
+
+def many(tenant: Tenant, number: int) -> None:
+    for _number in range(number):
+        started(tenant, "first")
+
+
+def test_another_organizations_first_run_does_not_wait_behind_a_backlog() -> None:
+    crowd, late = owner(), owner()
+    many(crowd, 12)
+    for _taken in range(4):
+        assert next_owner() == crowd.organization_id
+    many(late, 1)
+    assert late.organization_id in {next_owner(), next_owner()}
+
+
+def test_backlogs_are_served_in_turn() -> None:
+    one, two = owner(), owner()
+    many(one, 6)
+    many(two, 6)
+    served = [next_owner() for _turn in range(12)]
+    for turn in range(0, 12, 2):
+        assert set(served[turn : turn + 2]) == {one.organization_id, two.organization_id}
+
+
+def test_a_higher_priority_goes_first() -> None:
+    tenant = owner()
+    config = named(tenant, "first")
+    runs = {}
+    for priority in (0, 5, -5):
+        with acting(tenant):
+            runs[priority] = execution_start(
+                template=str(config.pk), context={}, key=uuid.uuid4().hex, priority=priority
+            ).id
+    with operator_context("test"):
+        claims = [run_claim() for _turn in range(3)]
+    assert [claim.run.pk for claim in claims if claim] == [runs[5], runs[0], runs[-5]]
+
+
+def test_an_organization_may_be_passed_over() -> None:
+    crowd, other = owner(), owner()
+    many(crowd, 3)
+    many(other, 1)
+    assert next_owner(crowd.organization_id) == other.organization_id
+    assert next_owner(crowd.organization_id) is None
+    assert next_owner() == crowd.organization_id
+
+
+def test_the_last_seat_is_left_to_others(settings: Settings) -> None:
+    settings.MODEL_WORKER_THREADS = 3
+    seats, crowd, other = Seats(), uuid.uuid4(), uuid.uuid4()
+    assert seats.crowding() is None
+    seats.add(crowd, 1)
+    assert seats.crowding() is None
+    seats.add(crowd, 1)
+    assert seats.crowding() == crowd
+    seats.add(crowd, -1)
+    seats.add(other, 1)
+    assert seats.crowding() is None
+
+
+def test_a_single_seat_is_anybodys(settings: Settings) -> None:
+    settings.MODEL_WORKER_THREADS = 1
+    seats = Seats()
+    seats.add(uuid.uuid4(), 1)
+    assert seats.crowding() is None
+
+
+def test_a_bucket_gives_so_many_at_once() -> None:
+    bucket = Bucket(burst=3, rate=0.0)
+    assert [bucket.take() for _number in range(5)] == [True, True, True, False, False]
+
+
+def named(tenant: Tenant, *steps: object, **fields: object) -> WorkflowConfig:
+    config = made_up_config(tenant, *steps)  # type: ignore[arg-type]
+    with acting(tenant):
+        WorkflowConfig.objects.filter(pk=config.pk).update()
+    return config
+
+
+@pytest.mark.usefixtures("committed_db")
+def test_one_ring_empties_the_queue() -> None:
+    tenant = owner()
+
+    def fine(_ctx: StepContext) -> StepResult:
+        return StepResult()
+
+    with handlers(fine=fine):
+        runs = [started(tenant, "fine", "fine").id for _number in range(5)]
+        with operator_context("test"):
+            assert runs_work() >= 5
+    with acting(tenant):
+        assert {run_get(run_id).status for run_id in runs} == {"completed"}
+
+
+def test_a_concurrency_key_is_held_by_so_many() -> None:
+    tenant = owner()
+    step = {"action": "first", "concurrency_key": "printer", "concurrency": 1}
+    first, second = (started(tenant, step).id for _number in range(2))
+    with acting(tenant):
+        claim, waiting = run_claim(first), run_claim(second)
+        assert claim is not None
+        assert waiting is not None
+        assert claim.attempt is not None
+        assert waiting.attempt is None
+        assert run_get(second).wait == {"kind": "slot", "key": "step:printer", "step": "first", "due_in": 30.0}
+        assert run_claim(second) is None
+        record_completed(claim, StepResult())
+        assert WorkflowSlot.objects.count() == 0
+        again = run_claim(second)
+        assert again is not None
+        assert again.attempt is not None
+
+
+def test_a_cancelled_run_frees_its_slot() -> None:
+    tenant = owner()
+    step = {"action": "first", "concurrency_key": "printer"}
+    first, second = (started(tenant, step).id for _number in range(2))
+    with acting(tenant):
+        run_claim(first)
+        run_claim(second)
+        WorkflowRun.objects.filter(pk=first).update(lease_until=None)
+        run_cancel(run_id=first)
+        assert WorkflowRun.objects.get(pk=second).is_ready

@@ -62,6 +62,11 @@ BREAKERS = Gauge(
     "deepspace_breaker_open", "Processes that keep calls away from it.", ["provider"], multiprocess_mode="livesum"
 )
 LIVE_STREAMS = Gauge("deepspace_live_streams", "Streams being sent now.", ["kind"], multiprocess_mode="livesum")
+RUNS = Counter("deepspace_runs", "Workflow runs that a worker began, and that ended.", ["event"])
+RUN_ATTEMPTS = Counter("deepspace_run_attempts", "Attempts at steps that ended.", ["handler", "outcome"])
+RUN_STEP_SECONDS = Histogram("deepspace_run_step_seconds", "One attempt at a step.", ["handler"], buckets=_SLOW)
+RUN_CLAIM_SECONDS = Histogram("deepspace_run_claim_seconds", "From a run's start to its first worker.", buckets=_SLOW)
+RUN_FORCED_ENDS = Counter("deepspace_run_forced_ends", "Runs that the reaper had to end.", ["why"])
 JOBS = Counter("deepspace_jobs", "Celery jobs that ended.", ["task", "outcome"])
 JOB_SECONDS = Histogram("deepspace_job_seconds", "One Celery job.", ["task"], buckets=_SLOW)
 

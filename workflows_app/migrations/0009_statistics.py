@@ -14,6 +14,8 @@ GRAINS = [("minute", "Minute"), ("hour", "Hour"), ("day", "Day")]
 FUNCTIONS = migrations.RunSQL(
     sql=SQL.read_text(encoding="utf-8"),
     reverse_sql="""
+        DROP FUNCTION workflow_ready_since(uuid, timestamptz, timestamptz);
+        DROP FUNCTION workflow_moment(uuid);
         DROP FUNCTION workflow_count_steps(double precision, integer);
         DROP FUNCTION workflow_count_runs(double precision, integer);
         DROP FUNCTION workflow_statistics_levels(uuid, timestamptz);

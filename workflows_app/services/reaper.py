@@ -15,6 +15,7 @@ from accounts_app.services.trace import bind_trace
 from accounts_app.tenancy.context import tenant_context
 from config.broker import broker_errors, queue_depths
 from workflows_app.engine.machine import Machine
+from workflows_app.metrics import forced_end_counted
 from workflows_app.models import RunStatus, WorkflowRun
 from workflows_app.models.run import FINISHED, UNFINISHED
 from workflows_app.services.controls import run_cancel
@@ -65,11 +66,11 @@ def _end_by_force(limit: int) -> None:
     poison = Q(lease_until__lt=Now(), crash_attempts__gte=settings.WORKFLOW_MAX_CRASHES)
     deaf = Q(cancel_requested_at__lt=Now() - _CANCEL_PATIENCE)
     held = WorkflowRun.objects.filter(lease_until__isnull=False, status=RunStatus.RUNNING)
-    _each_ended(held.filter(poison), _give_up, limit)
-    _each_ended(held.filter(deaf), lambda machine: machine.claimed(), limit)
+    _each_ended(held.filter(poison), _give_up, limit, "poison")
+    _each_ended(held.filter(deaf), lambda machine: machine.claimed(), limit, "deaf")
 
 
-def _each_ended(runs: QuerySet[WorkflowRun], end: Callable[[Machine], object], limit: int) -> None:
+def _each_ended(runs: QuerySet[WorkflowRun], end: Callable[[Machine], object], limit: int, why: str) -> None:
     with transaction.atomic():
         for run in runs.order_by("created_at").select_for_update(skip_locked=True)[:limit]:
             crashes = run.crash_attempts
@@ -86,6 +87,7 @@ def _each_ended(runs: QuerySet[WorkflowRun], end: Callable[[Machine], object], l
                     end(machine)
                     # Whoever may come back is fenced.
                     machine_write(run, machine, lease=0, token_next=run.token + 1, crash_attempts=0)
+                    forced_end_counted(why=why)
             except Exception:
                 logger.exception("workflow.end_failed", extra={"run_id": str(run.pk)})
 

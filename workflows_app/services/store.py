@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from workflows_app.contracts import ConfigRef, Json, StepDetail, StepResult, Ste
 from workflows_app.engine.machine import Asked, Machine
 from workflows_app.engine.state import Fact, State
 from workflows_app.exceptions import LeaseLost
+from workflows_app.metrics import attempts_counted
 from workflows_app.models import RunScope, StepRun, StepStatus, WorkflowConfig, WorkflowRun
 from workflows_app.selectors import run_detail, step_detail
 from workflows_app.services.dispatch import ring_later
@@ -60,11 +61,22 @@ def machine_of(run: WorkflowRun, **asked: bool) -> Machine:
     )
 
 
-@lru_cache(maxsize=256)
+_configs: dict[UUID, ConfigRef] = {}
+_MOST_CONFIGS = 256
+
+
 def config_of(config_id: UUID) -> ConfigRef:
-    """Return a version's parsed document. Published ones never change, and others do not run: cached."""
-    config = WorkflowConfig.objects.only("id", "config", "name").get(pk=config_id)
-    return replace(document_parse(config.id, config.config), name=config.name)
+    """Return a version's parsed document. Published ones never change, and others do not run: kept in memory."""
+    known = _configs.get(config_id)
+    return known or config_keep(WorkflowConfig.objects.only("id", "config", "name").get(pk=config_id))
+
+
+def config_keep(config: WorkflowConfig) -> ConfigRef:
+    """Parse a published version and remember it."""
+    if len(_configs) >= _MOST_CONFIGS:
+        _configs.clear()
+    parsed = _configs[config.pk] = replace(document_parse(config.pk, config.config), name=config.name)
+    return parsed
 
 
 def machine_write(
@@ -120,6 +132,7 @@ def machine_write(
     if change["ready"]:
         ring_later()
     _tell(run, machine, ended, result)
+    attempts_counted(ended)
     return ended
 
 

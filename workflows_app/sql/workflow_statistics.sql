@@ -145,3 +145,16 @@ BEGIN
     WHERE name = 'steps';
     RETURN number;
 END $$;
+
+-- The moment that an id begins with (UUIDv7); null for ids of another kind.
+CREATE FUNCTION workflow_moment(id uuid) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN substr(id::text, 15, 1) = '7' THEN
+        to_timestamp(('x' || substr(id::text, 1, 8) || substr(id::text, 10, 4))::bit(48)::bigint / 1000.0) END
+$$;
+
+-- Since when a run in the queue wants a worker: since its last event, or since what it waited for was due.
+CREATE FUNCTION workflow_ready_since(last_event uuid, created timestamptz, due timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE AS $$
+    SELECT greatest(coalesce(workflow_moment(last_event), created),
+                    CASE WHEN due <= statement_timestamp() THEN due END)
+$$;

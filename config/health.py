@@ -1,7 +1,7 @@
 """Whether this system serves: what ``/health`` and ``/ready`` answer.
 
-Postgres is needed: without it no call can be paid, so none is made. Without Redis or workers calls are still answered,
-but live streams, limits and background work are not what they should be: that is degraded, not down.
+Postgres is needed: without it no call can be paid, so none is made. Without Redis, broker or workers calls are still
+answered, but live streams, limits and background work are not what they should be: that is degraded, not down.
 """
 
 import time
@@ -14,6 +14,7 @@ from django.db import Error, connection
 from django.db.migrations.loader import MigrationLoader
 from redis import Redis, RedisError
 
+from config.broker import broker_errors, queue_depths
 from config.heartbeats import BEAT, QUEUES, queues_alive
 
 OK, DOWN, DEGRADED, UNKNOWN = "ok", "down", "degraded", "unknown"
@@ -28,7 +29,7 @@ def readiness() -> tuple[bool, dict[str, Any]]:
     """Return whether calls can be served, and ``{"status", "degraded", "parts": {name: {"state", …}}}``."""
     postgres = _timed(_postgres)
     migrations = _timed(_migrations) if postgres["state"] == OK else {"state": UNKNOWN}
-    parts = {"postgres": postgres, "migrations": migrations, **_redis_parts()}
+    parts = {"postgres": postgres, "migrations": migrations, **_redis_parts(), "broker": _broker()}
     failing = [name for name, part in parts.items() if part["state"] != OK]
     serves = not set(failing) & set(NEEDED)
     status = "unavailable" if not serves else "degraded" if failing else "ready"
@@ -68,6 +69,15 @@ _applied: list[bool] = []
 @lru_cache(maxsize=1)
 def _migrations_of_this_release() -> frozenset[tuple[str, str]]:
     return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
+
+
+def _broker() -> Part:
+    began = time.monotonic()
+    try:
+        depths = queue_depths(QUEUES)
+    except broker_errors() as error:  # its text may quote the address with the password
+        return {"state": DOWN, "error": type(error).__name__}
+    return {"state": OK, "ms": round((time.monotonic() - began) * 1000, 1), "waiting": depths}
 
 
 def _redis_parts() -> Mapping[str, Part]:

@@ -14,6 +14,7 @@ from celery.signals import beat_init, worker_ready, worker_shutting_down
 from django.conf import settings
 from redis import Redis, RedisError
 
+from config.broker import queue_depths
 from config.metrics import Reading, source_register
 
 KEY = "deepspace:heartbeats"
@@ -38,18 +39,21 @@ def queues_alive(redis: "Redis") -> dict[str, int]:
 
 
 def queue_readings() -> list[Reading]:
-    """Return what waits in each queue and who serves it, for /metrics; raises RedisError."""
+    """Return what waits in each queue of the broker, for /metrics; raises what `queue_depths` does."""
+    waiting: Figures = {(queue,): float(depth) for queue, depth in queue_depths(QUEUES).items()}
+    return [Reading("deepspace_queue_depth", "Celery messages that wait.", ("queue",), waiting)]
+
+
+def worker_readings() -> list[Reading]:
+    """Return who serves each queue, for /metrics; raises RedisError."""
     with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1) as redis:
-        waiting: Figures = {(queue,): float(redis.llen(queue)) for queue in QUEUES}
         alive = queues_alive(redis)
     serving: Figures = {(queue,): float(alive.get(queue, 0)) for queue in (*QUEUES, BEAT)}
-    return [
-        Reading("deepspace_queue_depth", "Celery messages that wait.", ("queue",), waiting),
-        Reading("deepspace_workers", "Processes that serve a queue (and the scheduler).", ("queue",), serving),
-    ]
+    return [Reading("deepspace_workers", "Processes that serve a queue (and the scheduler).", ("queue",), serving)]
 
 
 source_register("queues", queue_readings)
+source_register("workers", worker_readings)
 
 
 @worker_ready.connect

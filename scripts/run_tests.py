@@ -1,7 +1,8 @@
 """``make test``: all tests on all cores with branch coverage, or those that are named.
 
-The last lines say whether the tests of the local model and of the browser ran. Both are looked for on this machine;
-with DEEPSPACE_REQUIRE_MODEL=1 or DEEPSPACE_REQUIRE_BROWSER=1 not finding one is an error.
+The last lines say whether the tests of the local model, of the browser and on RabbitMQ ran. All are looked for on this
+machine; with DEEPSPACE_REQUIRE_MODEL=1, DEEPSPACE_REQUIRE_BROWSER=1 or DEEPSPACE_REQUIRE_RABBITMQ=1 not finding it is an
+error.
 """
 
 import os
@@ -14,22 +15,26 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # the same as in tests/support/browser.py
 NO_BROWSER = "Chromium was not found; apt-get install chromium"
+RABBITS = ("/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")  # as tests/support/brokers.py
+NO_RABBIT = "rabbitmq-server was not found; apt-get install rabbitmq-server"
 NO_MODEL = "it is not installed; make install"
 LEAST_COVERAGE = 90  # percent of lines and branches
 
 
 def main(arguments: list[str]) -> int:
-    """Run pytest; returns its exit code, or 1 when a browser is required and missing."""
+    """Run pytest; returns its exit code, or 1 when a browser or a RabbitMQ is required and missing."""
     browser = find_browser()
-    required = os.environ.get("DEEPSPACE_REQUIRE_BROWSER") == "1"
-    if required and not browser:
-        print(f"Browser tests: NOT RUN ({NO_BROWSER}). DEEPSPACE_REQUIRE_BROWSER=1 makes this an error.")
-        return 1
+    wanted = {"BROWSER": (browser, "Browser", NO_BROWSER), "RABBITMQ": (find_rabbit(), "RabbitMQ", NO_RABBIT)}
+    for name, (found, kind, reason) in wanted.items():
+        if os.environ.get(f"DEEPSPACE_REQUIRE_{name}") == "1" and not found:
+            print(f"{kind} tests: NOT RUN ({reason}). DEEPSPACE_REQUIRE_{name}=1 makes this an error.")
+            return 1
     command = [sys.executable, "-m", "pytest", *options(arguments)]
     code = subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603
     if not arguments:
         print(f"Local model tests: {'run' if has_model() else f'NOT RUN ({NO_MODEL})'}")
-        print(f"Browser tests: {'run' if browser else f'NOT RUN ({NO_BROWSER})'}", flush=True)
+        print(f"Browser tests: {'run' if browser else f'NOT RUN ({NO_BROWSER})'}")
+        print(f"RabbitMQ tests: {'run' if find_rabbit() else f'NOT RUN ({NO_RABBIT})'}", flush=True)
     return code
 
 
@@ -46,6 +51,11 @@ def options(arguments: list[str]) -> list[str]:
 def find_browser() -> str:
     """Return the path of a Chromium; empty when there is none."""
     return next((path for name in BROWSERS if (path := shutil.which(name))), "")
+
+
+def find_rabbit() -> str:
+    """Return the path of RabbitMQ's server; empty when there is none."""
+    return shutil.which("rabbitmq-server", path=os.pathsep.join([*RABBITS, os.environ.get("PATH", "")])) or ""
 
 
 def has_model() -> bool:

@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.fixtures.browser",
     "tests.fixtures.outages",
     "tests.fixtures.stack",
+    "tests.fixtures.brokers",  # after the stack, which it imports
     "tests.fixtures.upstream",
     "tests.fixtures.v1",
     "tests.fixtures.workflows",

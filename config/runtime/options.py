@@ -23,6 +23,7 @@ class Options:
     database_url: str
     database_owner_url: str
     redis_url: str
+    broker_url: str
     local_model: bool
 
     @property
@@ -34,11 +35,12 @@ class Options:
 
 def read_options() -> Options:
     """Return the checked options; raises ImproperlyConfigured that names the variable and the remedy."""
-    database_url, redis_url = _text("DATABASE_URL"), _text("REDIS_URL")
+    database_url, redis_url, broker_url = _text("DATABASE_URL"), _text("REDIS_URL"), _text("BROKER_URL")
     owner_url = _text("DATABASE_OWNER_URL")
     _check_url("DATABASE_URL", database_url, ("postgres", "postgresql"), "postgres://USER:PASSWORD@HOST:PORT/NAME")
     _check_url("DATABASE_OWNER_URL", owner_url, ("postgres", "postgresql"), "postgres://USER:PASSWORD@HOST:PORT/NAME")
     _check_url("REDIS_URL", redis_url, ("redis", "rediss", "unix"), "redis://HOST:PORT/0")
+    _check_url("BROKER_URL", broker_url, ("amqp", "amqps", "redis", "rediss"), "amqp://USER:PASSWORD@HOST:PORT/VHOST")
     if environment.PRODUCTION and not _text("DJANGO_SECRET_KEY"):
         refuse("DJANGO_SECRET_KEY", "is not set. Production makes none up: give it 50 or more random characters.")
     if owner_url and not database_url:
@@ -55,6 +57,7 @@ def read_options() -> Options:
         database_url=database_url,
         database_owner_url=owner_url,
         redis_url=redis_url,
+        broker_url=broker_url,
         local_model=not (environment.PRODUCTION or _text("OPENAI_API_KEY") or _text("OPENAI_BASE_URL")),
     )
 

@@ -26,13 +26,17 @@ def given_database(options: Options) -> DatabaseAccess:
     return external_access(options.database_url, options.database_owner_url, fallback)
 
 
-def check_given_redis(url: str) -> None:
-    """Raise ServiceRefusedError unless something listens where ``REDIS_URL`` points."""
+PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
+
+
+def check_given(name: str, url: str) -> None:
+    """Raise ServiceRefusedError unless something listens where the variable (REDIS_URL, BROKER_URL) points."""
     parts = urlsplit(url)
-    if parts.scheme != "unix" and not is_listening(parts.port or 6379, parts.hostname or "127.0.0.1"):
-        raise ServiceRefusedError(
-            f"REDIS_URL: nothing answers at {parts.hostname}:{parts.port or 6379}. Start it, or unset it."
-        )
+    if parts.scheme == "unix":
+        return
+    port = parts.port or PORTS[parts.scheme]
+    if not is_listening(port, parts.hostname or "127.0.0.1"):
+        raise ServiceRefusedError(f"{name}: nothing answers at {parts.hostname}:{port}. Start it, or unset it.")
 
 
 class LocalModel(Child):

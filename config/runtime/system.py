@@ -23,7 +23,7 @@ from config.runtime.postgres import OWNER, EmbeddedPostgres
 from config.runtime.prepare import DEMO_EMAIL, DEMO_MADE
 from config.runtime.redis import EmbeddedRedis
 from config.runtime.roles import DatabaseAccess, grant_runtime
-from config.runtime.services import LocalModel, check_given_redis, given_database, http_answers
+from config.runtime.services import LocalModel, check_given, given_database, http_answers
 from config.runtime.vault import kept_secret, write_private
 
 ANSWERS_WITHIN = 180.0  # seconds for the first request
@@ -140,8 +140,10 @@ class System:
         return DatabaseAccess(url=postgres.url(), owner_url=postgres.url(OWNER))
 
     def _start_redis(self) -> None:
+        if self.options.broker_url:
+            check_given("BROKER_URL", self.options.broker_url)
         if self.options.redis_url:
-            check_given_redis(self.options.redis_url)
+            check_given("REDIS_URL", self.options.redis_url)
             return
         redis = EmbeddedRedis(self.options.data_dir / "redis")
         with step("Starting Redis"):
@@ -173,7 +175,7 @@ class System:
         given = {"DATABASE_URL": self.options.database_url, "REDIS_URL": self.options.redis_url}
         self.environment["DATABASE_URL"] = access.url
         self.environment.pop("DATABASE_OWNER_URL", None)
-        names = ("DATABASE_URL", "REDIS_URL", "DJANGO_SECRET_KEY", "LOCAL_MODEL_URL")
+        names = ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "DJANGO_SECRET_KEY", "LOCAL_MODEL_URL")
         found = {name: self.environment[name] for name in names if name in self.environment}
         found["DATABASE_OWNER_URL"] = access.owner_url
         text = json.dumps({"environment": found, "replaces": given, "pid": os.getpid()})

@@ -54,7 +54,7 @@ def ring_later() -> None:
 def ring() -> bool:
     """Call a worker; False, and a line in the log, when the broker does not take the message."""
     try:
-        current_app.send_task(ADVANCE, queue=settings.WORKFLOW_QUEUE, retry=False, expires=EXPIRES_SECONDS, **_LIGHTLY)
+        current_app.send_task(ADVANCE, queue=settings.WORKFLOW_QUEUE, expires=EXPIRES_SECONDS, **_LIGHTLY)
     except broker_errors() as error:
         logger.warning("workflow.dispatch_failed", extra={"error": str(error)})
         return False

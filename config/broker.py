@@ -1,0 +1,54 @@
+"""What carries Celery's messages, Redis or RabbitMQ, asked in the one way that both understand.
+
+Nothing is in it that Postgres does not hold too: a message lost is sent again, a message doubled finds nothing to do.
+"""
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from celery import current_app
+from kombu import Connection
+from kombu.exceptions import KombuError
+
+# Seconds to wait for one of the process's connections.
+PATIENCE = 2.0
+
+
+def transport_options(url: str) -> dict[str, object]:
+    """Return what Celery is told of how to reach this broker. Who connects hears at once that it is away."""
+    at_once = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+    if urlsplit(url).scheme.startswith("redis"):
+        return {"socket_connect_timeout": 2, "socket_timeout": 30, "visibility_timeout": 3600, **at_once}
+    # Without confirms a message that the broker throws away looks as if it had been sent.
+    return {"confirm_publish": True, **at_once}
+
+
+def broker_errors() -> tuple[type[Exception], ...]:
+    """Return what a broker that is away, or that refuses, is noticed by."""
+    connection = current_app.connection_for_write()
+    return (KombuError, OSError, *connection.connection_errors, *connection.channel_errors)
+
+
+def queue_depths(queues: Iterable[str]) -> Mapping[str, int]:
+    """Return how many messages wait in each queue, 0 where there is none of that name; raises `broker_errors`."""
+    names = list(queues)
+    with current_app.pool.acquire(block=True, timeout=PATIENCE) as connection:
+        try:
+            return _depths(connection, names)
+        except connection.connection_errors:
+            # It lay idle, and the broker has been started again since; a second failure is the broker's own.
+            connection.collect()
+            return _depths(connection, names)
+
+
+def _depths(connection: Connection, queues: list[str]) -> Mapping[str, int]:
+    connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+    return {queue: _depth(connection, queue) for queue in queues}
+
+
+def _depth(connection: Connection, queue: str) -> int:
+    try:
+        with connection.channel() as channel:
+            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+    except connection.channel_errors:  # nobody has sent to it or served it yet
+        return 0

@@ -33,6 +33,12 @@ def run_event(event_type: str) -> str:
 
 
 @register.filter
+def stage_name(name: str) -> str:
+    """A stage's name in the active language."""
+    return runs_labels.stage_name(name)
+
+
+@register.filter
 def duration(ms: int | None) -> str:
     """A length of time for people."""
     return runs_labels.duration_text(ms)

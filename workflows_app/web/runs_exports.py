@@ -101,7 +101,8 @@ def _step_lines(step: StepBar) -> Iterator[str]:
         yield f"  - {_part_line(part)}"
     for child in step.children:
         run = f" `{child.run_id}`" if child.run_id else ""
-        yield f"  - {_('Run')} {child.branch + 1}{run}: {status_label(child.status)}, {duration_text(child.duration_ms)}"
+        took = f"{status_label(child.status)}, {duration_text(child.duration_ms)}"
+        yield f"  - {_('Run %(number)d') % {'number': child.branch + 1}}{run}: {took}"
 
 
 def _part_line(part: Part) -> str:

@@ -1,7 +1,7 @@
 """Words for what runs, steps, waits and events are called."""
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from workflows_app.contracts import Json
@@ -64,6 +64,18 @@ _STEPS: dict[str, Label] = {
     "wait": _("Wait"),
 }
 
+# Stage names are data of the workflow; those of the shipped ones can be said in the reader's language.
+_SHIPPED_STAGES = (
+    gettext_noop("Write from a brief"),
+    gettext_noop("Write from an idea"),
+    gettext_noop("Rewrite a given text"),
+    gettext_noop("Review and polish"),
+    gettext_noop("Finalize"),
+    gettext_noop("Draft a prompt"),
+    gettext_noop("Compare and improve"),
+    gettext_noop("Answer"),
+)
+
 _EVENTS: dict[str, Label] = {
     "run.created": _("Run created"),
     "run.started": _("Run started"),
@@ -108,6 +120,11 @@ def kind_label(kind: str) -> str:
 def event_label(event_type: str) -> str:
     """Return what an event is called."""
     return str(_EVENTS.get(event_type, event_type))
+
+
+def stage_name(name: str) -> str:
+    """Return a stage's name in the active language, if it is one that ships; else as it was written."""
+    return gettext(name) if name in _SHIPPED_STAGES else name
 
 
 def step_name(key: str, action: str) -> str:

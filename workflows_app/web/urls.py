@@ -1,3 +1,7 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from workflows_app.web import runs_urls
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include((runs_urls.urlpatterns, "runs"))),
+]

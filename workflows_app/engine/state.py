@@ -169,7 +169,7 @@ def _step_retried(state: State, fact: Fact) -> State:
 @_effect("step.failed")
 def _step_failed(state: State, fact: Fact) -> State:
     signals = _without(state.signals, fact.data.get("signal"))
-    left = replace(state, attempt=0, wait=None, signals=signals)
+    left = replace(state, status="running", attempt=0, wait=None, signals=signals)
     if fact.data["handled"] == "fail":
         return replace(left, failures=state.failures + 1)
     errors = {**state.context.get("errors", {}), fact.step_key: fact.data["error"]}

@@ -33,7 +33,7 @@ def park_approve(machine: Machine, step: StepSpec) -> None:
     """``approve``: until a person has said yes or no."""
     params = step.params
     machine.park("approval", signal=APPROVED, message=params.get("message", ""), due_in=params.get("timeout"))
-    wake_signal(machine, machine.state.wait or {})
+    wake_approval(machine, machine.state.wait or {})
 
 
 def park_child(machine: Machine, step: StepSpec) -> None:

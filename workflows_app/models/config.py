@@ -20,7 +20,7 @@ STARTABLE = (ConfigStatus.PUBLISHED, ConfigStatus.ACTIVE)
 
 
 class WorkflowConfig(models.Model):
-    """One version of a workspace's workflow. Without organization it is shared initial data."""
+    """One version of a workflow (a template). Without organization it is shared initial data."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # An organization with books cannot be deleted by accident.
@@ -40,6 +40,7 @@ class WorkflowConfig(models.Model):
     name = models.CharField(_("name"), max_length=120)
     is_default = models.BooleanField(_("default"), default=False)
     status = models.CharField(_("status"), max_length=10, choices=ConfigStatus, default=ConfigStatus.DRAFT)
+    description = models.CharField(_("description"), max_length=1000, blank=True)
     notes = models.TextField(_("notes"), blank=True)
     config = models.JSONField(_("document"))
     # The author may leave while the version stays.
@@ -47,6 +48,7 @@ class WorkflowConfig(models.Model):
         "accounts_app.User", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
     published_at = models.DateTimeField(_("published at"), null=True, blank=True)
 
     class Meta:
@@ -55,8 +57,9 @@ class WorkflowConfig(models.Model):
         verbose_name_plural = _("workflow versions")
         ordering = ["-created_at", "-id"]
         constraints = [
+            # What an execution names: name@version.
             models.UniqueConstraint(
-                fields=["organization", "workspace", "version"], nulls_distinct=False, name="config_version_once"
+                fields=["organization", "name", "version"], nulls_distinct=False, name="config_name_version_once"
             ),
             models.UniqueConstraint(
                 fields=["organization", "workspace"],
@@ -65,12 +68,12 @@ class WorkflowConfig(models.Model):
                 name="config_one_default",
             ),
             models.CheckConstraint(
-                condition=models.Q(is_default=False) | models.Q(status=ConfigStatus.PUBLISHED),
+                condition=models.Q(is_default=False) | models.Q(status__in=STARTABLE),
                 name="config_default_is_published",
             ),
             models.CheckConstraint(
                 condition=models.Q(status=ConfigStatus.DRAFT, published_at__isnull=True)
-                | models.Q(status=ConfigStatus.PUBLISHED, published_at__isnull=False),
+                | models.Q(status__in=(*STARTABLE, ConfigStatus.INACTIVE), published_at__isnull=False),
                 name="config_published_at_paired",
             ),
         ]

@@ -3,6 +3,8 @@
 BEAT_SCHEDULE = {
     # A tick that waited longer than its successor is worth nothing.
     "workflows-reap": {"task": "workflows.reap", "schedule": 1.0, "options": {"queue": "work", "expires": 2.0}},
+    # Hourly, though months end monthly: what was not finished, or the storage did not take, goes on soon.
+    "workflows-archive": {"task": "workflows.archive", "schedule": 3600.0, "options": {"queue": "work"}},
     # Hourly: Redis keeps the events of a silent stream for a day.
     "workflows-tidy-streams": {"task": "workflows.tidy_streams", "schedule": 3600.0, "options": {"queue": "work"}},
     # A missed tick is no loss: the next one goes on from the watermark.

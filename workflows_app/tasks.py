@@ -6,11 +6,15 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from accounts_app.services.jobs import system_task
+from workflows_app.services.archive import retention_begins, runs_archive
 from workflows_app.services.dispatch import ADVANCE
 from workflows_app.services.execution import DRAINING, runs_work
 from workflows_app.services.orphans import streams_tidy
 from workflows_app.services.reaper import runs_reap
 from workflows_app.services.statistics import statistics_prune, statistics_roll_up
+
+# Under the hourly beat, and under the broker's patience with a job that is not done.
+ARCHIVE_SECONDS = 1500.0
 
 
 @system_task("workflow-worker", name=ADVANCE, queue=settings.WORKFLOW_QUEUE)
@@ -41,6 +45,13 @@ def roll_up_statistics() -> int:
 def prune_statistics() -> int:
     """Drop the minutes and hours that no page asks for any more."""
     return statistics_prune()
+
+
+@system_task("workflow-archive", name="workflows.archive", queue="work")
+def archive() -> int:
+    """Move the months of histories that are past their retention to the file storage; what is left comes next time."""
+    before = retention_begins()
+    return len(runs_archive(before=before, seconds=ARCHIVE_SECONDS)) if before else 0
 
 
 @worker_shutting_down.connect

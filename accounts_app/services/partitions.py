@@ -95,6 +95,24 @@ def rows_kept_from(table: str) -> date | None:
     return day if isinstance(day, date) else None
 
 
+@transaction.atomic
+def partition_drop_copied(table: str, month: date, *, rows: int) -> bool:
+    """Drop one month that was copied elsewhere, if it holds exactly ``rows`` rows and none of the last hour.
+
+    Needs an operator context. Audited in the same transaction. Returns False, and drops nothing, when the copy does
+    not hold them all; True when the month is gone. Raises OperationalError when the table is too busy.
+    """
+    name = f"{table}_{month:%Y_%m}"
+    there = name in {partition.name for partition in partitions_list()}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT partition_drop_copied(%s, %s, %s)", [table, month, rows])
+        (is_gone,) = cursor.fetchone()
+    if there and is_gone:
+        data = {"table": table, "rows": rows, "copied": True}
+        audit_record(action="partition.drop", target_type="partition", target_id=name, data=data)
+    return bool(is_gone)
+
+
 def _drop(table: str, today: date) -> list[str]:
     months = settings.PARTITION_RETENTION_MONTHS.get(table, 0)
     if not months:

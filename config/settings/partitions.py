@@ -12,10 +12,14 @@ def _months(name: str) -> int:
 
 REQUEST_LOG_RETENTION_MONTHS = _months("REQUEST_LOG_RETENTION_MONTHS")
 USAGE_RETENTION_MONTHS = _months("USAGE_RETENTION_MONTHS")
+RUN_LOGS_RETENTION_MONTHS = _months("RUN_LOGS_RETENTION_MONTHS")
+# Not dropped: moved to the file storage, see workflows_app.services.archive.
+RUN_EVENTS_RETENTION_MONTHS = _months("RUN_EVENTS_RETENTION_MONTHS")
 
 # Whole months kept beside the running one, by table. A table that is not named here keeps everything.
 PARTITION_RETENTION_MONTHS = {
     "gateway_calls": REQUEST_LOG_RETENTION_MONTHS,
     "gateway_attempts": REQUEST_LOG_RETENTION_MONTHS,
     "openai_usage": USAGE_RETENTION_MONTHS,
+    "run_logs": RUN_LOGS_RETENTION_MONTHS,
 }

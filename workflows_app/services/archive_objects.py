@@ -8,12 +8,12 @@ that the archive can be read without this program, and the table `RunArchive` be
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
-from zlib import error as DeflateError
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.base import ContentFile
@@ -167,7 +167,7 @@ def _plain(row: RunArchive) -> bytes:
         raise HistoryDamaged
     try:
         return gzip.decompress(body)
-    except (OSError, EOFError, DeflateError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise HistoryDamaged from error
 
 

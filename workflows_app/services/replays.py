@@ -14,7 +14,8 @@ from workflows_app.engine.state import Fact, State, state_rebuilt
 from workflows_app.exceptions import RunActive, RunStateConflict
 from workflows_app.models import RunScope, WorkflowRun
 from workflows_app.models.config import STARTABLE
-from workflows_app.selectors import configs_readable, run_detail, run_facts
+from workflows_app.reads.history import history_facts
+from workflows_app.selectors import configs_readable, run_detail
 from workflows_app.services.dispatch import ring_later
 from workflows_app.services.inserts import history_begin, queue_rank, run_columns
 from workflows_app.services.runs import fingerprint_of
@@ -82,7 +83,7 @@ def _same_replay(key: str, fingerprint: str) -> RunRef | None:
 def _shared(origin: WorkflowRun, seq: int) -> Iterator[Fact]:
     if not 1 <= seq <= origin.event_seq:
         raise InvalidInput.for_field("seq", _("The run has no such event."))
-    facts = run_facts(origin.id, until=seq)
+    facts = history_facts(origin.id, until=seq)
     if "scope" not in facts[0].data:
         raise RunStateConflict(_("This run is older than replays; its history does not hold enough."))
     yield from facts

@@ -37,6 +37,13 @@ class RunStateConflict(Conflict):
     default_message = _("The run is not in a state that allows this.")
 
 
+class TemplateStateConflict(RunStateConflict):
+    """The version is not in a state that allows this: published ones never change, used ones are never deleted."""
+
+    code = "template_state"
+    default_message = _("The version is not in a state that allows this.")
+
+
 class StepFailed(DeepSpaceError):
     """A handler cannot do its step with what the run has; trying again will not help."""
 
@@ -90,3 +97,11 @@ class ConditionFailed(DeepSpaceError):
         shown = expression if len(expression) <= 120 else f"{expression[:119]}…"
         message = gettext("“%(expression)s”: %(reason)s") % {"expression": shown, "reason": reason}
         return cls(message, details=(FieldError(shown, reason),))
+
+
+class ScheduleRefused(DeepSpaceError):
+    """A schedule's due time starts nothing; the schedule shows why."""
+
+    code = "schedule_refused"
+    status = 409
+    default_message = _("The schedule could not start its workflow.")

@@ -13,7 +13,7 @@ from workflows_app.services.findings import error_at, errors_only, pointer_of, s
 from workflows_app.services.flow_checks import flow_findings
 from workflows_app.services.step_checks import StepChecks
 
-__all__ = ["config_validate", "errors_only", "pointer_of", "workflow_schema"]
+__all__ = ["config_shape", "config_validate", "errors_only", "pointer_of", "workflow_schema"]
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 12
@@ -34,15 +34,18 @@ def config_validate(document: Any, *, workspace: str = "") -> tuple[ConfigError,
     ``workspace`` is the key that the document must be for, if the caller knows. Findings of severity
     "warning" do not stand in the way of publishing.
     """
-    unfit = document_unfit(document)
-    if unfit is not None:
-        return (unfit,)
-    shape = tuple(schema_errors(workflow_schema(), document))
+    shape = config_shape(document)
     if shape:
-        return shape[:MAX_FINDINGS]
+        return shape
     found = list(_semantic_findings(document, workspace))
     # Errors first, so that a hundred warnings do not hide the one that forbids publishing.
     return tuple(sorted(found, key=lambda item: item.severity))[:MAX_FINDINGS]
+
+
+def config_shape(document: Any) -> tuple[ConfigError, ...]:
+    """Check ``document``'s size and shape alone; needs no tenant."""
+    unfit = document_unfit(document)
+    return (unfit,) if unfit is not None else tuple(schema_errors(workflow_schema(), document))[:MAX_FINDINGS]
 
 
 def document_unfit(document: Any) -> ConfigError | None:

@@ -74,6 +74,13 @@ class NothingRunning(Conflict):
     default_message = _("Nothing is running in this task.")
 
 
+class NothingToReplay(Conflict):
+    """The event has no run, or none that can be gone on from."""
+
+    code = "nothing_to_replay"
+    default_message = _("This event belongs to no run that could be replayed.")
+
+
 class KeyReused(Conflict):
     """The Idempotency-Key came before, with another request."""
 

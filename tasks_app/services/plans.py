@@ -16,7 +16,7 @@ FINAL_STAGE = "E"
 
 # The step handler that each action of one kind means.
 VIA = {APPLY: "apply", LINTER: "linter", EVAL: "eval/run", REWRITE: "bootstrap/rewrite"}
-_MODEL_STEPS = {VIA[APPLY], VIA[REWRITE]}
+MODEL_STEPS = {VIA[APPLY], VIA[REWRITE]}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Plan:
     @property
     def calls_model(self) -> bool:
         """Whether the run will cost anything."""
-        return any(step.via in _MODEL_STEPS for step in self.steps)
+        return any(step.via in MODEL_STEPS for step in self.steps)
 
 
 def plan_of(*, task: Task, config: ConfigRef, stage: str, action: str) -> Plan:

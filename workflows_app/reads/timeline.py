@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts_app.exceptions import NotFound
 from accounts_app.tenancy.context import current_organization_id
-from workflows_app.contracts import EventDetail
+from workflows_app.contracts import EventDetail, Json
 from workflows_app.models import RunEvent, StepRun, WorkflowRun
 from workflows_app.reads.timeline_builder import Frame, timeline_of
 from workflows_app.reads.waterfall import ChildBar, ChildStep, Timeline, milliseconds
@@ -47,6 +47,12 @@ def run_timeline(run: WorkflowRun, events: Iterable[EventDetail] | None = None) 
         hidden_events=max(run.event_seq - len(history), 0),
     )
     return timeline_of(history, frame)
+
+
+def stage_names(run: WorkflowRun) -> dict[str, str]:
+    """Return the names that the run's workflow version gives its stages."""
+    stages: Json = run.config.config.get("stages") or {}
+    return {key: str(stage.get("name", "")) for key, stage in stages.items() if isinstance(stage, dict)}
 
 
 def _times_in_origin(run: WorkflowRun) -> dict[int, datetime]:

@@ -14,6 +14,7 @@ from accounts_app.tenancy.context import tenant_context
 from workflows_app.contracts import Json, StepDetail, StepSpec
 from workflows_app.engine.machine import Machine, idempotency_key
 from workflows_app.models import WorkflowRun
+from workflows_app.services.children import children_start
 from workflows_app.services.store import lease_seconds, machine_of, machine_write, state_of
 
 _CLAIM = "SELECT * FROM workflow_claim(%s, %s, %s, %s, %s)"
@@ -106,6 +107,7 @@ def _begun(run: WorkflowRun) -> Claim:
         return Claim(run, token, None)
     taken_over = machine.claimed()
     machine_write(run, machine, token=token, lease=lease_seconds() if keeps(machine, run) else 0)
+    children_start(run, machine.children)
     return claim_after(run, machine, token, taken_over=taken_over)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from django import template
 
 from workflows_app.contracts import Json
-from workflows_app.web import runs_labels
+from workflows_app.reads import timeline_labels
 
 register = template.Library()
 
@@ -17,37 +17,37 @@ _TEXT_SHOWN = 4000
 @register.filter
 def run_status(status: str) -> str:
     """What a status is called."""
-    return runs_labels.status_label(status)
+    return timeline_labels.status_label(status)
 
 
 @register.filter
 def run_status_tag(status: str) -> str:
     """The tag's colour for a status."""
-    return runs_labels.STATUS_TAGS.get(status, "")
+    return timeline_labels.STATUS_TAGS.get(status, "")
 
 
 @register.filter
 def run_event(event_type: str) -> str:
     """What an event is called."""
-    return runs_labels.event_label(event_type)
+    return timeline_labels.event_label(event_type)
 
 
 @register.filter
 def stage_name(name: str) -> str:
     """A stage's name in the active language."""
-    return runs_labels.stage_name(name)
+    return timeline_labels.stage_name(name)
 
 
 @register.filter
 def duration(ms: int | None) -> str:
     """A length of time for people."""
-    return runs_labels.duration_text(ms)
+    return timeline_labels.duration_text(ms)
 
 
 @register.filter
 def run_wait(wait: Json) -> str:
     """What a run waits for."""
-    return runs_labels.wait_text(wait)
+    return timeline_labels.wait_text(wait)
 
 
 @register.filter

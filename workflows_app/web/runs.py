@@ -10,10 +10,10 @@ from django.utils.cache import add_never_cache_headers
 from accounts_app.services.principals import can_write
 from accounts_app.web.mixins import OrganizationMixin
 from workflows_app.reads.executions import ExecutionFilter, execution_list
-from workflows_app.reads.timeline import MAX_EVENTS, run_row
+from workflows_app.reads.timeline import MAX_EVENTS, run_row, stage_names
 from workflows_app.reads.timeline_events import moment_of
 from workflows_app.selectors import run_events
-from workflows_app.web.runs_context import is_busy, page_context, panel_context, stage_names
+from workflows_app.web.runs_context import is_busy, page_context, panel_context
 from workflows_app.web.runs_list import run_lines
 
 _EVENTS_A_PAGE = 100

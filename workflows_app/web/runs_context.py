@@ -4,9 +4,8 @@ from typing import Any
 
 from accounts_app.services.principals import can_write
 from accounts_app.tenancy.context import Tenant
-from workflows_app.contracts import Json
 from workflows_app.models import RunStatus, WorkflowRun
-from workflows_app.reads.timeline import run_timeline
+from workflows_app.reads.timeline import run_timeline, stage_names
 from workflows_app.services.subjects import subjects_named
 from workflows_app.web.runs_list import run_duration_ms
 from workflows_app.web.runs_rows import marks_of, stages_of
@@ -53,12 +52,6 @@ def is_busy(run: WorkflowRun) -> bool:
     """Whether something moves that the run's own events do not tell: an attempt, or the runs that it waits for."""
     waits_for_runs = run.status == RunStatus.WAITING and (run.wait or {}).get("kind") == "children"
     return run.status in {RunStatus.PENDING, RunStatus.RUNNING} or waits_for_runs
-
-
-def stage_names(run: WorkflowRun) -> dict[str, str]:
-    """Return the names that the run's workflow version gives its stages."""
-    stages: Json = run.config.config.get("stages") or {}
-    return {key: str(stage.get("name", "")) for key, stage in stages.items() if isinstance(stage, dict)}
 
 
 def _asked(run: WorkflowRun) -> bool:

@@ -8,8 +8,8 @@ from uuid import UUID
 from django.utils.translation import gettext
 
 from workflows_app.contracts import Json
+from workflows_app.reads.timeline_labels import duration_text, kind_label, step_name
 from workflows_app.reads.waterfall import WORK, ChildBar, ChildStep, Part, StageBar, StepBar, Timeline
-from workflows_app.web.runs_labels import duration_text, kind_label, step_name
 
 # So that the shortest step can be seen.
 _NARROWEST = 0.6

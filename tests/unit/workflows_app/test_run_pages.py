@@ -16,6 +16,7 @@ from tests.factories.runs import advanced, refused, run_of, tenant_of, workflow,
 from tests.factories.workflows import acting, handlers
 from workflows_app.models import WorkflowRun
 from workflows_app.selectors import run_events, run_get
+from workflows_app.services.runs import execution_start
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 
@@ -75,8 +76,6 @@ def test_the_list_shows_runs_with_what_they_cost_and_filters_by_address(ada: Per
 def test_the_list_goes_on_page_by_page(ada: Person) -> None:
     config = workflow(ada, "write")
     with acting(tenant_of(ada)):
-        from workflows_app.services.runs import execution_start
-
         for _ in range(21):
             execution_start(template=str(config.id), context={}, key=uuid.uuid4().hex)
     browser = ada.client()
@@ -252,8 +251,6 @@ def test_branches_are_rows_below_their_stage_and_have_pages_of_their_own(ada: Pe
     }
     config = workflow(ada, stages=stages)
     with acting(tenant_of(ada)):
-        from workflows_app.services.runs import execution_start
-
         run_id = execution_start(template=str(config.id), context={"topics": ["a", "b"]}, key=uuid.uuid4().hex).id
     advanced(ada, run_id)
     with acting(tenant_of(ada)):

@@ -27,6 +27,7 @@ OPEN_TO_ALL = {
     "api-token-revoke": "the token in the body is the secret",
     "set_language": "anonymous people read too",
     "schema": "the API's description, no data",
+    "template-schema": "the form of workflow documents, no data",
     "api-docs": "the same to try out",
     "api-redoc": "the same to read",
 }

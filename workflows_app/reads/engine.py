@@ -89,6 +89,11 @@ class EngineNow:
     counted_until: datetime
     behind_seconds: float
 
+    @property
+    def oldest_ready_ms(self) -> int:
+        """For people."""
+        return round((self.oldest_ready_seconds or 0) * 1000)
+
 
 @dataclass(frozen=True)
 class Queue:
@@ -99,6 +104,11 @@ class Queue:
     depth: int
     head_id: UUID
     seconds: float
+
+    @property
+    def ms(self) -> int:
+        """For people."""
+        return round(self.seconds * 1000)
 
 
 @dataclass(frozen=True)

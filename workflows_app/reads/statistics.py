@@ -46,6 +46,11 @@ class TemplateFigures:
     version: str
     figures: Figures
 
+    @property
+    def reference(self) -> str:
+        """What a filter calls it."""
+        return f"{self.template}@{self.version}"
+
 
 @dataclass(frozen=True)
 class DayFigures:

@@ -67,6 +67,9 @@ RUN_ATTEMPTS = Counter("deepspace_run_attempts", "Attempts at steps that ended."
 RUN_STEP_SECONDS = Histogram("deepspace_run_step_seconds", "One attempt at a step.", ["handler"], buckets=_SLOW)
 RUN_CLAIM_SECONDS = Histogram("deepspace_run_claim_seconds", "From a run's start to its first worker.", buckets=_SLOW)
 RUN_FORCED_ENDS = Counter("deepspace_run_forced_ends", "Runs that the reaper had to end.", ["why"])
+RUN_LOG_LINES_DROPPED = Counter(
+    "deepspace_run_log_lines_dropped", "Log lines of steps that are not stored with their run.", ["why"]
+)
 JOBS = Counter("deepspace_jobs", "Celery jobs that ended.", ["task", "outcome"])
 JOB_SECONDS = Histogram("deepspace_job_seconds", "One Celery job.", ["task"], buckets=_SLOW)
 

@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
+from workflows_app.logs import step_log
+
 Json = dict[str, Any]
 
 
@@ -239,6 +241,21 @@ class EventDetail:
     attempt: int | None = None
 
 
+@dataclass(frozen=True)
+class LogLine:
+    """One line that was logged while a step was carried out. ``seq`` numbers the run's lines; ``at`` is ISO 8601."""
+
+    seq: int
+    path: str
+    step_key: str
+    attempt: int
+    level: str
+    logger: str
+    message: str
+    data: Json
+    at: str
+
+
 class Publisher(Protocol):
     """Where a run's live events go; the gateway's StreamPublisher is one."""
 
@@ -263,7 +280,7 @@ class StepContext:
     ``context`` is what the run has gathered so far (brief, original, text, findings, title, …); read it only.
     ``should_stop`` turns true when the run is cancelled, its lease is lost or its time is up: stop, and raise
     StepStopped. ``heartbeat`` says that the step is alive, where its document sets how long it may be silent;
-    publishing does so too.
+    publishing does so too. ``log("Found errors", level="warning", count=3)`` keeps a line with the run.
     """
 
     run_id: UUID
@@ -280,6 +297,7 @@ class StepContext:
     publisher: Publisher
     should_stop: Callable[[], bool]
     heartbeat: Callable[[], None] = lambda: None
+    log: Callable[..., None] = step_log
 
 
 @dataclass(frozen=True)

@@ -12,3 +12,5 @@ WORKFLOW_MAX_CRASHES = positive_int("WORKFLOW_MAX_CRASHES", 5)
 WORKFLOW_QUEUE = env.str("WORKFLOW_QUEUE", default="model")
 # An organization with more runs than this waiting for a worker starts no others; 0 is no limit.
 WORKFLOW_MAX_QUEUED = env.int("WORKFLOW_MAX_QUEUED", default=20_000)
+# Of one attempt at a step so many log lines are stored; a loop that logs must not fill the disk.
+RUN_LOG_LINES_PER_ATTEMPT = positive_int("RUN_LOG_LINES_PER_ATTEMPT", 1000)

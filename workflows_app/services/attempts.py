@@ -18,6 +18,7 @@ from workflows_app.registry import Handler, handler_get
 from workflows_app.services.claims import Attempt, Claim
 from workflows_app.services.leases import Lease
 from workflows_app.services.live import LiveRun
+from workflows_app.services.run_logs import step_logs
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,11 @@ Outcome = Completed | Failed | Stopped
 
 def attempt(claim: Claim, lease: Lease, live: LiveRun) -> Outcome:
     """Carry out the claimed step, outside any transaction. Whatever its handler raises becomes an outcome."""
+    with step_logs(claim, live.publisher):
+        return _outcome(claim, lease, live)
+
+
+def _outcome(claim: Claim, lease: Lease, live: LiveRun) -> Outcome:
     try:
         handler = _handler(_attempt(claim).step.handler)
         result = _result(handler, _context(claim, lease, live))

@@ -5,7 +5,7 @@ from tests.factories.tasks import make_task
 from tests.factories.workflows import run_id_of
 
 _ONE = "api/v1/executions/<uuid:run_id>"
-_PARTS = ("history", "steps", "children", "pause", "resume", "cancel", "retry", "replay", "signal")
+_PARTS = ("history", "steps", "logs", "children", "pause", "resume", "cancel", "retry", "replay", "signal")
 
 
 @owned_object(_ONE, *(f"{_ONE}/{part}" for part in _PARTS))

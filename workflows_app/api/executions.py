@@ -1,6 +1,6 @@
 """The REST API of executions: start, list, look at."""
 
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,8 @@ from rest_framework.views import APIView
 
 from accounts_app.api.pagination import KeysetPagination
 from accounts_app.exceptions import InvalidInput
-from workflows_app.api.executions_bodies import ExecutionQuery, HistoryQuery, StartInput, StatisticsQuery
+from accounts_app.tenancy.context import current_organization_id
+from workflows_app.api.executions_bodies import ExecutionQuery, HistoryQuery, LogsQuery, StartInput, StatisticsQuery
 from workflows_app.api.executions_figures import StatisticsOutput
 from workflows_app.api.executions_input import idempotency_key
 from workflows_app.api.executions_outputs import (
@@ -26,12 +27,13 @@ from workflows_app.api.executions_outputs import (
     ExecutionDetailOutput,
     ExecutionOutput,
     HistoryOutput,
+    LogLineOutput,
+    LogsOutput,
     StartedOutput,
 )
 from workflows_app.api.parsers import DocumentParser
 from workflows_app.contracts import Json, RunRef
 from workflows_app.models import StepRun, WorkflowRun
-from workflows_app.reads.execution_statistics import execution_statistics
 from workflows_app.reads.executions import (
     ExecutionFilter,
     attempt_under_way,
@@ -40,16 +42,18 @@ from workflows_app.reads.executions import (
     execution_children,
     execution_get,
     execution_list,
-    templates_meant,
 )
-from workflows_app.selectors import run_events, run_get
+from workflows_app.reads.history import run_history
+from workflows_app.reads.logs import run_logs
+from workflows_app.reads.statistics import executions_statistics
+from workflows_app.selectors import run_get
 from workflows_app.services.executions import ExecutionRequest, execution_request
 
 IDEMPOTENCY = OpenApiParameter(
     "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, description="The same key again gets the same run."
 )
 PAGE = [OpenApiParameter("cursor", OpenApiTypes.STR), OpenApiParameter("limit", OpenApiTypes.INT)]
-USUAL_SPAN, LONGEST_SPAN = timedelta(days=7), timedelta(days=92)
+USUAL_DAYS, MOST_DAYS = 7, 92
 
 
 class ChildrenPagination(KeysetPagination):
@@ -99,15 +103,22 @@ class ExecutionView(APIView):
 class ExecutionHistoryView(APIView):
     @extend_schema(parameters=[HistoryQuery], responses=HistoryOutput, operation_id="executions_history")
     def get(self, request: Request, run_id: UUID) -> Response:
-        """The events of an execution, oldest first: all that its state follows from."""
+        """The events of an execution, oldest first: all that its state follows from, archived ones too."""
         asked = checked(HistoryQuery(data=request.query_params))
-        run_get(run_id)
-        events = run_events(run_id, after=asked["after"], limit=asked["limit"] + 1)
+        events = run_history(run_id, after=asked["after"], limit=asked["limit"] + 1)
         page = events[: asked["limit"]]
-        following = f"?after={page[-1].seq}&limit={asked['limit']}" if len(events) > len(page) else None
-        address = request.build_absolute_uri(request.path)
-        body = {"next": address + following if following else None, "results": EventOutput(page, many=True).data}
-        return Response(body)
+        following = _following(request, page[-1].seq) if len(events) > len(page) else None
+        return Response({"next": following, "results": EventOutput(page, many=True).data})
+
+
+class ExecutionLogsView(APIView):
+    @extend_schema(parameters=[LogsQuery], responses=LogsOutput, operation_id="executions_logs")
+    def get(self, request: Request, run_id: UUID) -> Response:
+        """What the steps of an execution wrote while they were done, oldest first."""
+        asked = checked(LogsQuery(data=request.query_params))
+        lines = run_logs(run_id, **asked)
+        following = _following(request, lines[-1].seq) if len(lines) == asked["limit"] else None
+        return Response({"next": following, "results": LogLineOutput(lines, many=True).data})
 
 
 class ExecutionStepsView(APIView):
@@ -141,13 +152,15 @@ class ExecutionStatisticsView(APIView):
     def get(self, request: Request) -> Response:
         """How the executions of a span of time went: counts, success, durations and cost, by day and template."""
         asked = checked(StatisticsQuery(data=request.query_params))
-        until: datetime = asked.get("until") or timezone.now()
-        since: datetime = asked.get("since") or until - USUAL_SPAN
-        if not since < until <= since + LONGEST_SPAN:
-            message = _("Give a moment before “until”, at most %(days)d days.") % {"days": LONGEST_SPAN.days}
+        until: date = asked.get("until") or timezone.now().date()
+        since: date = asked.get("since") or until - timedelta(days=USUAL_DAYS - 1)
+        if not since <= until < since + timedelta(days=MOST_DAYS):
+            message = _("Give a day that is not after “until”, for at most %(days)d days.") % {"days": MOST_DAYS}
             raise InvalidInput.for_field("since", message)
-        templates = templates_meant(asked["template"]) if "template" in asked else None
-        return Response(StatisticsOutput(execution_statistics(since=since, until=until, configs=templates)).data)
+        figures = executions_statistics(
+            organization_id=current_organization_id(), since=since, until=until, template=asked.get("template", "")
+        )
+        return Response(StatisticsOutput(figures).data)
 
 
 def checked(serializer: Serializer[Any]) -> dict[str, Any]:
@@ -169,3 +182,10 @@ def started(run: RunRef, is_again: bool) -> Response:
         headers["Idempotent-Replayed"] = "true"
     code = status.HTTP_200_OK if is_again else status.HTTP_201_CREATED
     return Response(StartedOutput(run).data, status=code, headers=headers)
+
+
+def _following(request: Request, seq: int) -> str:
+    """The same address after another number."""
+    query = request.query_params.copy()
+    query["after"] = str(seq)
+    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")

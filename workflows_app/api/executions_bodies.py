@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from workflows_app.api.executions_input import INPUT_BYTES, SIGNAL_BYTES, checked_object
-from workflows_app.models import RunScope, RunStatus
+from workflows_app.models import LogLevel, RunScope, RunStatus
 
 
 class TextField(serializers.CharField):
@@ -70,7 +70,9 @@ class ReplayInput(serializers.Serializer[Any]):
 
 
 class SignalInput(serializers.Serializer[Any]):
-    name = serializers.RegexField(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,59}\Z", help_text="An approval is named `approve`.")
+    name = serializers.RegexField(
+        r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,59}\Z", trim_whitespace=False, help_text="An approval is named `approve`."
+    )
     data = ObjectField(
         limit=SIGNAL_BYTES, help_text="A JSON object, at most 64 KiB; of an approval `{approved, note?}`."
     )
@@ -105,7 +107,15 @@ class HistoryQuery(serializers.Serializer[Any]):
     limit = serializers.IntegerField(required=False, default=200, min_value=1, max_value=1000)
 
 
+class LogsQuery(HistoryQuery):
+    step = serializers.CharField(required=False, max_length=180, help_text="A step's key, or its path: `D#2/review`.")
+    level = serializers.ChoiceField(
+        choices=LogLevel.choices, required=False, help_text="The lowest one that is wanted."
+    )
+    q = serializers.CharField(required=False, max_length=200, help_text="A text of the message or the data.")
+
+
 class StatisticsQuery(serializers.Serializer[Any]):
-    since = serializers.DateTimeField(required=False, help_text="7 days before `until` unless given; at most 92.")
-    until = serializers.DateTimeField(required=False, help_text="Now unless given.")
-    template = serializers.CharField(required=False, max_length=200, help_text="A name, name@version, or an id.")
+    since = serializers.DateField(required=False, help_text="6 days before `until` unless given; at most 92 days.")
+    until = serializers.DateField(required=False, help_text="This day, too; today (UTC) unless given.")
+    template = serializers.CharField(required=False, max_length=200, help_text="A name, or name@version.")

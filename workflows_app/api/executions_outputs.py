@@ -6,8 +6,8 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from workflows_app.contracts import EventDetail, Json, RunRef
-from workflows_app.models import RunScope, RunStatus, StepStatus, WorkflowRun
+from workflows_app.contracts import EventDetail, Json, LogLine, RunRef
+from workflows_app.models import LogLevel, RunScope, RunStatus, StepStatus, WorkflowRun
 
 # Of what a run waits for; the rest is the engine's, and may be long.
 _OF_A_WAIT = ("kind", "step", "signal", "message", "total", "begun", "ended", "failed")
@@ -34,6 +34,7 @@ class LinksOutput(serializers.Serializer[Any]):
     self = serializers.CharField()
     history = serializers.CharField()
     steps = serializers.CharField()
+    logs = serializers.CharField()
     children = serializers.CharField()
     stream = serializers.CharField(allow_null=True, help_text="Server-sent events of the live stream.")
     parent = serializers.CharField(allow_null=True)
@@ -222,6 +223,27 @@ class HistoryOutput(serializers.Serializer[Any]):
     results = EventOutput(many=True)
 
 
+class LogLineOutput(serializers.Serializer[LogLine]):
+    """A line that a step wrote."""
+
+    seq = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    level = serializers.ChoiceField(choices=LogLevel.choices)
+    path = serializers.CharField(allow_blank=True)
+    step_key = serializers.CharField(allow_blank=True)
+    attempt = serializers.IntegerField(allow_null=True)
+    logger = serializers.CharField(allow_blank=True)
+    message = serializers.CharField(allow_blank=True)
+    data = serializers.DictField(child=serializers.JSONField(allow_null=True))
+
+
+class LogsOutput(serializers.Serializer[Any]):
+    """Lines, oldest first. ``next`` is the address of those that follow, null behind the last."""
+
+    next = serializers.CharField(allow_null=True)
+    results = LogLineOutput(many=True)
+
+
 class AttemptOutput(serializers.Serializer[Any]):
     """One attempt at a step. ``path`` names the step within the run; the one under way has no end yet."""
 
@@ -248,7 +270,7 @@ def links(run: RunRef | WorkflowRun) -> dict[str, str | None]:
     others = {name: getattr(run, f"{name}_id", None) for name in ("parent", "origin")}
     return {
         "self": _address("execution", run.id),
-        **{part: _address(f"execution-{part}", run.id) for part in ("history", "steps", "children")},
+        **{part: _address(f"execution-{part}", run.id) for part in ("history", "steps", "logs", "children")},
         "stream": stream,
         **{name: _address("execution", other) if other else None for name, other in others.items()},
     }

@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern] = [
     path(_one, looks.ExecutionView.as_view(), name="execution"),
     path(f"{_one}/history", looks.ExecutionHistoryView.as_view(), name="execution-history"),
     path(f"{_one}/steps", looks.ExecutionStepsView.as_view(), name="execution-steps"),
+    path(f"{_one}/logs", looks.ExecutionLogsView.as_view(), name="execution-logs"),
     path(f"{_one}/children", looks.ExecutionChildrenView.as_view(), name="execution-children"),
     path(f"{_one}/pause", controls.ExecutionPauseView.as_view(), name="execution-pause"),
     path(f"{_one}/resume", controls.ExecutionResumeView.as_view(), name="execution-resume"),

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from workflows_app.api import executions_urls, templates_urls
+from workflows_app.api import executions_urls, schedules_urls, templates_urls
 from workflows_app.api.views import PublishView, SchemaView, VersionsView, VersionView, WorkflowView
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -12,5 +12,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "workflows/<slug:workspace>/versions/<uuid:config_id>/publish", PublishView.as_view(), name="workflow-publish"
     ),
     *executions_urls.urlpatterns,
+    *schedules_urls.urlpatterns,
     *templates_urls.urlpatterns,
 ]

@@ -58,7 +58,7 @@ def executions() -> QuerySet[WorkflowRun]:
 def execution_list(wanted: ExecutionFilter) -> MergedPages:
     """Return the runs that fulfil the filter, newest first, to be read in pages."""
     statuses = [Q(status=status) for status in dict.fromkeys(wanted.statuses)] or [Q()]
-    templates = [Q(config=config) for config in templates_meant(wanted.template)] if wanted.template else [Q()]
+    templates = [Q(config=config) for config in _configs(wanted.template)] if wanted.template else [Q()]
     found = _search(wanted.q) if wanted.q else [Q()]
     if len(statuses) * len(templates) * len(found) > _MOST_ALTERNATIVES:
         statuses, templates = _as_one(statuses), _as_one(templates)
@@ -136,7 +136,7 @@ def _narrowed(wanted: ExecutionFilter) -> Q:
     return narrowed
 
 
-def templates_meant(reference: str) -> list[UUID]:
+def _configs(reference: str) -> list[UUID]:
     """The versions that a name, name@version or an id means, whatever their status."""
     readable = configs_readable().order_by()
     try:

@@ -19,15 +19,19 @@ _MOST_KEPT = 1000
 
 @dataclass
 class _Counts:
-    """The last counts by organization, of this process."""
+    """The last counts by organization, and what was admitted since, as far as this process knows."""
 
     by_organization: dict[UUID, tuple[float, int]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def recent(self, organization_id: UUID) -> int | None:
+    def leaves_room(self, organization_id: UUID, below: float) -> bool:
+        """Whether a recent count, and one run more, are below; then that run is counted too."""
         with self.lock:
             counted_at, count = self.by_organization.get(organization_id, (0.0, 0))
-        return count if counted_at and time.monotonic() - counted_at < BELIEVED_SECONDS else None
+            if not counted_at or time.monotonic() - counted_at >= BELIEVED_SECONDS or count + 1 >= below:
+                return False
+            self.by_organization[organization_id] = (counted_at, count + 1)
+            return True
 
     def keep(self, organization_id: UUID, count: int) -> None:
         with self.lock:
@@ -48,8 +52,7 @@ def queue_admit() -> None:
     if not limit:
         return
     organization_id = current_organization_id()
-    recent = _counts.recent(organization_id)
-    if recent is not None and recent < limit * 0.9:
+    if _counts.leaves_room(organization_id, limit * 0.9):
         return
     count = queue_length(limit=limit + 1)
     _counts.keep(organization_id, count)

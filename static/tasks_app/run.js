@@ -4,6 +4,7 @@ import { connect, TextAssembler } from "deepspace/live.js";
 import { renderMarkdown } from "./markdown.js";
 
 const views = new WeakMap();
+const told = new Map(); // up to which event a stream has made its page show that the run rests
 const seen = new Map(); // how often a stream was shown, so that a page that lags behind is not asked in a loop
 const stepNames = JSON.parse(document.getElementById("step-names")?.textContent ?? "{}");
 
@@ -31,6 +32,7 @@ class RunView {
   }
 
   close() {
+    clearTimeout(this.soon);
     this.connection.close();
     cancelAnimationFrame(this.#frame);
   }
@@ -41,15 +43,18 @@ class RunView {
       this.#show(changed);
     }
     const handler = this.#handlers[event.type];
-    handler?.(event.data);
+    handler?.(event.data, event);
   }
 
   #handlers = {
     "run.started": ({ steps }) => this.#begin(steps),
-    "step.started": ({ step }) => {
+    "step.started": ({ step }, event) => {
+      if (this.words.parked !== undefined) this.#news(event);
       this.#mark(step, "running");
       this.#say(this.#position(step));
     },
+    "run.waiting": (_data, event) => this.#parked(event),
+    "run.paused": (_data, event) => this.#parked(event),
     restart: () => this.#say(this.words.textRestarted),
     "step.completed": (data) => this.#completed(data),
     "step.failed": ({ step, error }) => {
@@ -60,6 +65,24 @@ class RunView {
     "run.failed": ({ error }) => this.#finish(error?.message ?? this.words.textFailed),
     end: () => this.#finish(this.said),
   };
+
+  #parked(event) {
+    this.#say(this.words.textParked);
+    this.#news(event);
+  }
+
+  // A stream is read from its beginning whenever the page is drawn: only what the page cannot know yet is news.
+  #news({ seq, at }) {
+    const known = told.get(this.words.stream) ?? 0;
+    if (seq <= known || Date.parse(at) <= Date.parse(this.words.shown)) return;
+    told.set(this.words.stream, seq);
+    this.#refreshSoon();
+  }
+
+  #refreshSoon() {
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => this.#refresh(), 150);
+  }
 
   #begin(steps) {
     if (this.#steps.size) return; // a worker took the run over and began its account again

@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 
@@ -44,6 +45,21 @@ class AdvanceDoneOutput(AdvanceOutput):
     """Also what the run made; only a caller who waited gets it."""
 
     versionId = serializers.CharField(source="version_id", allow_null=True)
+
+
+class ReplayInput(serializers.Serializer[Any]):
+    """From where: an event of the task's timeline, or one of a run's own history."""
+
+    eventSeq = serializers.IntegerField(required=False, min_value=1)
+    runId = serializers.UUIDField(required=False)
+    seq = serializers.IntegerField(required=False, min_value=1)
+    versionId = serializers.UUIDField(required=False, allow_null=True)
+    params = serializers.JSONField(required=False, default=dict)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("eventSeq" in attrs) == ("runId" in attrs) or ("runId" in attrs) != ("seq" in attrs):
+            raise serializers.ValidationError({"eventSeq": _("Give eventSeq, or runId with seq.")})
+        return attrs
 
 
 class CancelOutput(serializers.Serializer[Any]):

@@ -31,6 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *_both("tasks/<uuid:task_id>/events", task_entry(views.TaskEventsView.as_view()), "api-task-events"),
     *_both("tasks/<uuid:task_id>/advance", non_atomic(task_entry(views.TaskAdvanceView.as_view())), "api-task-advance"),
     *_both("tasks/<uuid:task_id>/cancel", task_entry(views.TaskCancelView.as_view()), "api-task-cancel"),
+    *_both("tasks/<uuid:task_id>/replay", task_entry(views.TaskReplayView.as_view()), "api-task-replay"),
     *_both("tasks/<uuid:task_id>/archive", task_entry(views.TaskArchiveView.as_view()), "api-task-archive"),
     *_both("tasks/<uuid:task_id>/unarchive", task_entry(views.TaskUnarchiveView.as_view()), "api-task-unarchive"),
 ]

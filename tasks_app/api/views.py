@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -13,11 +14,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts_app.api.pagination import KeysetPagination
+from accounts_app.exceptions import InvalidInput
 from tasks_app.api.bodies import (
     AdvanceDoneOutput,
     AdvanceInput,
     AdvanceOutput,
     CancelOutput,
+    ReplayInput,
     TaskCreatedOutput,
     TaskInput,
 )
@@ -29,6 +32,7 @@ from tasks_app.exceptions import run_error
 from tasks_app.models import Task
 from tasks_app.selectors import next_steps, task_events, task_get, task_list
 from tasks_app.services.advances import Advance, task_advance, task_cancel
+from tasks_app.services.replays import Replay, event_point, task_replay
 from tasks_app.services.tasks import task_archive, task_create, task_rename, task_unarchive
 from tasks_app.services.waits import run_wait
 
@@ -146,6 +150,33 @@ class TaskCancelView(APIView):
         """Ask the running run to end. The task stays where it stood."""
         run_id = task_cancel(task_id=task_id)
         return Response(CancelOutput({"ok": True, "run_id": run_id}).data, status=status.HTTP_202_ACCEPTED)
+
+
+class TaskReplayView(APIView):
+    @extend_schema(
+        parameters=[IDEMPOTENCY], request=ReplayInput, responses={202: AdvanceOutput}, operation_id="tasks_replay"
+    )
+    def post(self, request: Request, task_id: UUID) -> Response:
+        """Go back to an event: a new run shares the history before it, and the task goes on from there."""
+        given = ReplayInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        body = given.validated_data
+        run_id, seq = _point(task_id, body)
+        started = task_replay(
+            task_id=task_id,
+            replay=Replay(run_id, seq, body.get("versionId"), checked_params(body["params"]) or None),
+            idempotency_key=idempotency_key(request),
+        )
+        return Response(AdvanceOutput({**vars(started), "ok": True}).data, status=status.HTTP_202_ACCEPTED)
+
+
+def _point(task_id: UUID, body: dict[str, Any]) -> tuple[UUID, int]:
+    if "runId" in body:
+        return body["runId"], body["seq"]
+    event = task_events(task_id).filter(seq=body["eventSeq"]).first()
+    if event is None:
+        raise InvalidInput.for_field("eventSeq", _("The task has no such event."))
+    return event_point(event)
 
 
 class TaskArchiveView(APIView):

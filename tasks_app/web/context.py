@@ -12,6 +12,7 @@ from tasks_app.selectors import next_step, next_steps, task_events
 from tasks_app.selectors.tasks import config_or_none
 from tasks_app.services.plans import APPLY, EVAL, FINISH, LINTER, REWRITE
 from workflows_app.contracts import ConfigRef
+from workflows_app.reads.timeline import run_row
 from workflows_app.selectors import workspace_list
 
 # A longer timeline is read through the API.
@@ -55,6 +56,7 @@ def task_context(task: Task) -> dict[str, Any]:
         "events": events,
         "events_hidden": task.events_count - len(events),
         "local_model": local_model_notice(),
+        "run": run_row(task.active_run_id) if task.active_run_id else None,
     }
 
 

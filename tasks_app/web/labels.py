@@ -39,6 +39,7 @@ _EVENTS: dict[str, str | Promise] = {
     "save_original": _("Original kept"),
     "save_version": _("Version saved"),
     "finish": _("Finished"),
+    "replay": _("Replayed"),
     "failed": _("Failed"),
     "cancelled": _("Cancelled"),
     "usage": _("Call settled later"),

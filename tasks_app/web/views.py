@@ -17,6 +17,7 @@ from accounts_app.web.mixins import OrganizationMixin
 from tasks_app.exceptions import RunInProgress
 from tasks_app.selectors import task_get
 from tasks_app.services.advances import Advance, task_advance, task_cancel
+from tasks_app.services.controls import task_answer, task_pause, task_resume
 from tasks_app.services.tasks import task_archive, task_rename, task_unarchive
 from tasks_app.web.context import task_cards, task_context
 from tasks_app.web.labels import step_labels
@@ -95,6 +96,24 @@ class AdvanceView(TaskButton):
 class CancelView(TaskButton):
     def deed(self, task_id: UUID) -> None:
         task_cancel(task_id=task_id)
+
+
+class PauseView(TaskButton):
+    def deed(self, task_id: UUID) -> None:
+        task_pause(task_id=task_id)
+
+
+class ResumeView(TaskButton):
+    def deed(self, task_id: UUID) -> None:
+        task_resume(task_id=task_id)
+
+
+class AnswerView(TaskButton):
+    """``answer``: approve or reject; ``note`` is kept with it."""
+
+    def deed(self, task_id: UUID) -> None:
+        approved = self.request.POST.get("answer") == "approve"
+        task_answer(task_id=task_id, approved=approved, note=self.request.POST.get("note", ""))
 
 
 class RenameView(TaskButton):

@@ -46,6 +46,8 @@ def start(task: Task, stage: str = "A", action: str = "generate", **params: Any)
     "api/tasks/<uuid:task_id>/advance",
     "api/tasks/<uuid:task_id>/cancel/",
     "api/tasks/<uuid:task_id>/cancel",
+    "api/tasks/<uuid:task_id>/replay/",
+    "api/tasks/<uuid:task_id>/replay",
     "api/tasks/<uuid:task_id>/archive/",
     "api/tasks/<uuid:task_id>/archive",
     "api/tasks/<uuid:task_id>/unarchive/",
@@ -53,4 +55,6 @@ def start(task: Task, stage: str = "A", action: str = "generate", **params: Any)
 )
 def someones_task(owner: Person) -> Replay:
     with owner.at_work():
-        return Replay({"task_id": make_task().id}, body={"stage": "A", "action": "generate", "title": "Mine now"})
+        return Replay(
+            {"task_id": make_task().id}, body={"stage": "A", "action": "generate", "title": "Mine now", "eventSeq": 1}
+        )

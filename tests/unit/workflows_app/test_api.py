@@ -82,7 +82,7 @@ def test_a_draft_is_saved_changed_and_published(account: Account) -> None:
     versions = call(account, "GET", f"{URL}/versions").json()["results"]
     assert {item["version"] for item in versions} == {"1.0.0", "2.0.1"}
     refused = call(account, "PUT", one, {"config": spec("3.0.0")})
-    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "run_state")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "template_state")
 
 
 def test_publishing_names_every_error_by_its_pointer(account: Account) -> None:

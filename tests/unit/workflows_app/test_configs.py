@@ -244,7 +244,7 @@ def published(tenant: Tenant, **fields: Any) -> WorkflowConfig:
     ("fields", "constraint"),
     [
         ({"version": "1.0.1", "is_default": True}, "config_one_default"),
-        ({}, "config_version_once"),
+        ({"workspace_id": "article"}, "config_name_version_once"),
         ({"version": "1.0.2", "status": "lost"}, "config_published_at_paired"),
         (
             {"version": "1.0.2", "status": "draft", "published_at": None, "is_default": True},

@@ -1,8 +1,8 @@
 """``make test``: all tests on all cores with branch coverage, or those that are named.
 
 The last lines say whether the tests of the local model, of the browser and on RabbitMQ ran. All are looked for on this
-machine; with DEEPSPACE_REQUIRE_MODEL=1, DEEPSPACE_REQUIRE_BROWSER=1 or DEEPSPACE_REQUIRE_RABBITMQ=1 not finding it is an
-error.
+machine; with DEEPSPACE_REQUIRE_MODEL=1, DEEPSPACE_REQUIRE_BROWSER=1 or DEEPSPACE_REQUIRE_RABBITMQ=1 not finding one is
+an error.
 """
 
 import os

@@ -1,16 +1,19 @@
 """Celery's side of the engine."""
 
 from typing import Any
+from uuid import UUID
 
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from accounts_app.services.jobs import system_task
+from workflows_app.services.alarms import TICK
 from workflows_app.services.archive import retention_begins, runs_archive
 from workflows_app.services.dispatch import ADVANCE
 from workflows_app.services.execution import DRAINING, runs_work
 from workflows_app.services.orphans import streams_tidy
 from workflows_app.services.reaper import runs_reap
+from workflows_app.services.schedule_ticks import schedule_tick, schedules_sweep
 from workflows_app.services.statistics import statistics_prune, statistics_roll_up
 
 # Under the hourly beat, and under the broker's patience with a job that is not done.
@@ -52,6 +55,19 @@ def archive() -> int:
     """Move the months of histories that are past their retention to the file storage; what is left comes next time."""
     before = retention_begins()
     return len(runs_archive(before=before, seconds=ARCHIVE_SECONDS)) if before else 0
+
+
+@system_task("workflow-schedules", name=TICK, queue="work")
+def tick_schedule(schedule_id: str) -> str | None:
+    """Beat's alarm rang: start what the schedule is due for."""
+    run_id = schedule_tick(schedule_id=UUID(schedule_id))
+    return str(run_id) if run_id else None
+
+
+@system_task("workflow-schedules", name="workflows.sweep_schedules", queue="work")
+def sweep_schedules() -> int:
+    """Start what is due although no alarm rang."""
+    return schedules_sweep()
 
 
 @worker_shutting_down.connect

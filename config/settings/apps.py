@@ -18,6 +18,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "channels",
+    "django_celery_beat",
     "django_filters",
     "django_htmx",
     "drf_spectacular",

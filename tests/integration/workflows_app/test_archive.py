@@ -475,14 +475,16 @@ def test_an_archiver_killed_in_the_middle_loses_nothing(march: OldMonth, storage
     runs = copied_into(tenant, finished_run(tenant), MARCH, count=60)
     before = {run_id: history(tenant, run_id) for run_id in (runs[0], runs[31], runs[59])}
     environment = os.environ | {"DATA_DIR": str(storage.parent)}
-    process = subprocess.Popen([sys.executable, "-c", KILLED], env=environment)
+    process = subprocess.Popen([sys.executable, "-c", KILLED], env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
     until = time.monotonic() + 120
     while len(objects_in(storage)) < 3:
         assert time.monotonic() < until
-        assert process.poll() is None
+        assert process.poll() is None, process.stderr.read()
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
+    process.stderr.close()
     assert march.is_there
     assert {run_id: history(tenant, run_id) for run_id in before} == before
     assert 0 < len(archives()) < 60

@@ -32,5 +32,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "TaskStatusEnum": "tasks_app.models.TaskStatus",
         "WorkflowStatusEnum": "workflows_app.models.config.ConfigStatus",
+        "ExecutionStatusEnum": "workflows_app.models.RunStatus",
+        "ExecutionScopeEnum": "workflows_app.models.RunScope",
+        "ScopeEnum": "billing_app.models.budget.BudgetScope",
+        "AttemptStatusEnum": "workflows_app.models.StepStatus",
     },
 }

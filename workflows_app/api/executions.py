@@ -18,7 +18,13 @@ from rest_framework.views import APIView
 from accounts_app.api.pagination import KeysetPagination
 from accounts_app.exceptions import InvalidInput
 from accounts_app.tenancy.context import current_organization_id
-from workflows_app.api.executions_bodies import ExecutionQuery, HistoryQuery, LogsQuery, StartInput, StatisticsQuery
+from workflows_app.api.executions_bodies import (
+    ExecutionQuery,
+    ExecutionStartInput,
+    HistoryQuery,
+    LogsQuery,
+    StatisticsQuery,
+)
 from workflows_app.api.executions_figures import StatisticsOutput
 from workflows_app.api.executions_input import idempotency_key
 from workflows_app.api.executions_outputs import (
@@ -81,13 +87,13 @@ class ExecutionsView(APIView):
 
     @extend_schema(
         parameters=[IDEMPOTENCY],
-        request=StartInput,
+        request=ExecutionStartInput,
         responses={201: StartedOutput, 200: OpenApiResponse(StartedOutput, "The key's run, as it stands.")},
         operation_id="executions_start",
     )
     def post(self, request: Request) -> Response:
         """Start a workflow. The same Idempotency-Key and body again answer with the run that they started."""
-        given = checked(StartInput(data=request.data))
+        given = checked(ExecutionStartInput(data=request.data))
         subject_id = given.pop("task")
         wanted = ExecutionRequest(subject_id=subject_id, **given)
         return started(*execution_request(request=wanted, key=idempotency_key(request)))

@@ -40,7 +40,7 @@ class StatusesField(serializers.ListField):
         return super().to_internal_value([part for each in data for part in str(each).split(",") if part])
 
 
-class StartInput(serializers.Serializer[Any]):
+class ExecutionStartInput(serializers.Serializer[Any]):
     template = TextField(max_length=200, help_text="A template's name (its newest version), name@version, or id.")
     input = ObjectField(help_text="A JSON object, at most 256 KiB: what the run begins with.")
     task = serializers.UUIDField(
@@ -54,11 +54,11 @@ class StartInput(serializers.Serializer[Any]):
     )
 
 
-class RetryInput(serializers.Serializer[Any]):
+class ExecutionRetryInput(serializers.Serializer[Any]):
     stream = serializers.BooleanField(required=False, default=False, help_text="Open a new live stream.")
 
 
-class ReplayInput(serializers.Serializer[Any]):
+class ExecutionReplayInput(serializers.Serializer[Any]):
     seq = serializers.IntegerField(
         min_value=1, max_value=2**31 - 1, help_text="The last event of the history that the new run shares."
     )
@@ -69,7 +69,7 @@ class ReplayInput(serializers.Serializer[Any]):
     stream = serializers.BooleanField(required=False, default=False, help_text="Open a live stream for the new run.")
 
 
-class SignalInput(serializers.Serializer[Any]):
+class ExecutionSignalInput(serializers.Serializer[Any]):
     name = serializers.RegexField(
         r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,59}\Z", trim_whitespace=False, help_text="An approval is named `approve`."
     )

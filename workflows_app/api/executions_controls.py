@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from workflows_app.api.executions import IDEMPOTENCY, checked, detail, started
-from workflows_app.api.executions_bodies import ReplayInput, RetryInput, SignalInput
+from workflows_app.api.executions_bodies import ExecutionReplayInput, ExecutionRetryInput, ExecutionSignalInput
 from workflows_app.api.executions_input import idempotency_key
 from workflows_app.api.executions_outputs import ExecutionDetailOutput, StartedOutput
 from workflows_app.api.parsers import DocumentParser
@@ -44,10 +44,10 @@ class ExecutionCancelView(APIView):
 class ExecutionRetryView(APIView):
     parser_classes = [DocumentParser]
 
-    @extend_schema(request=RetryInput, responses=ExecutionDetailOutput, operation_id="executions_retry")
+    @extend_schema(request=ExecutionRetryInput, responses=ExecutionDetailOutput, operation_id="executions_retry")
     def post(self, request: Request, run_id: UUID) -> Response:
         """Go on with a failed run at the step that failed. What was completed before is not done, nor paid, again."""
-        given = checked(RetryInput(data=request.data))
+        given = checked(ExecutionRetryInput(data=request.data))
         execution_retry(run_id=run_id, stream=given["stream"])
         return Response(detail(execution_get(run_id)))
 
@@ -55,10 +55,10 @@ class ExecutionRetryView(APIView):
 class ExecutionSignalView(APIView):
     parser_classes = [DocumentParser]
 
-    @extend_schema(request=SignalInput, responses=ExecutionDetailOutput, operation_id="executions_signal")
+    @extend_schema(request=ExecutionSignalInput, responses=ExecutionDetailOutput, operation_id="executions_signal")
     def post(self, request: Request, run_id: UUID) -> Response:
         """Send the run a signal. One that nothing waits for yet is kept until a step asks for it."""
-        given = checked(SignalInput(data=request.data))
+        given = checked(ExecutionSignalInput(data=request.data))
         run_signal(run_id=run_id, name=given["name"], data=given["data"])
         return Response(detail(execution_get(run_id)))
 
@@ -68,11 +68,11 @@ class ExecutionReplayView(APIView):
 
     @extend_schema(
         parameters=[IDEMPOTENCY],
-        request=ReplayInput,
+        request=ExecutionReplayInput,
         responses={201: StartedOutput, 200: OpenApiResponse(StartedOutput, "The key's run, as it stands.")},
         operation_id="executions_replay",
     )
     def post(self, request: Request, run_id: UUID) -> Response:
         """Start a new run that shares this one's history up to an event, and goes on from there."""
-        given = checked(ReplayInput(data=request.data))
+        given = checked(ExecutionReplayInput(data=request.data))
         return started(*execution_replay(run_id=run_id, key=idempotency_key(request), **given))

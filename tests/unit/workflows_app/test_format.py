@@ -16,6 +16,7 @@ from gateway_app.selectors import model_list
 from tests.factories.workflows import acting, made_up_config, owner
 from workflows_app.contracts import ConfigError, Limits, ParallelSpec, Transition
 from workflows_app.handlers.evaluate import suite_known
+from workflows_app.services.conditions import expression_problem
 from workflows_app.services.documents import document_parse
 from workflows_app.services.seeds import seed_documents
 from workflows_app.services.validation import config_validate, workflow_schema
@@ -329,3 +330,11 @@ def test_every_documented_fragment_has_the_form_of_the_schema() -> None:
         form = next(forms[name] for name in forms if name in piece)
         validator = Draft202012Validator({"$ref": f"#/$defs/{form}", "$defs": schema["$defs"]})
         assert [error.message for error in validator.iter_errors(piece)] == []
+
+
+def test_the_documented_conditions_are_conditions() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "workflows.md").read_text(encoding="utf-8")
+    table = text.split("| to say | write |")[1].split("\n\n")[0].replace("\\|", "|")
+    expressions = [item for item in re.findall(r"`([^`]+)`", table) if not item.startswith(".")]
+    assert len(expressions) > 15
+    assert {item: expression_problem(item) for item in expressions} == dict.fromkeys(expressions)

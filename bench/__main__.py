@@ -3,12 +3,19 @@
 import platform
 import sys
 
-from bench import first_token, memory, task_create, task_list, v1
+from bench import first_token, memory, task_create, task_list, v1, workflow
 from bench.report import Row, table
 from bench.system import System
 
 # Memory comes first, while everything is at rest.
-BENCHES = {"memory": memory, "task_create": task_create, "first_token": first_token, "task_list": task_list, "v1": v1}
+BENCHES = {
+    "memory": memory,
+    "task_create": task_create,
+    "first_token": first_token,
+    "task_list": task_list,
+    "v1": v1,
+    "workflow": workflow,
+}
 
 
 def main(names: list[str]) -> int:

@@ -81,6 +81,19 @@ def bound(tenant: Tenant) -> Iterator[Tenant]:
 
 
 @contextmanager
+def bound_by_statement(tenant: Tenant) -> Iterator[Tenant]:
+    """Bind ``tenant`` for the rest of the open transaction, whose settings a statement has switched over already.
+
+    For a statement that finds out whose row it takes. The settings of a transaction around it are put back.
+    """
+    token = _current.set(tenant)
+    try:
+        yield tenant
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
 def tenant_context(organization_id: UUID, user_id: UUID | None = None, role: str = "") -> Iterator[Tenant]:
     """Bind an organization without opening a transaction: for work that must commit in between (model calls)."""
     with bound(Tenant(organization_id=organization_id, user_id=user_id, role=role)) as tenant:

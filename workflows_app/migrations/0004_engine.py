@@ -434,5 +434,5 @@ class Migration(migrations.Migration):
             "FUNCTION workflow_slots_free(uuid, text)",
             "FUNCTION workflow_slot_take(uuid, text, integer, uuid)",
         ),
-        functions("workflow_write", "FUNCTION workflow_write(jsonb)"),
+        functions("workflow_write", "FUNCTION workflow_insert(jsonb, jsonb)", "FUNCTION workflow_write(jsonb)"),
     ]

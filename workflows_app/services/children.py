@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from accounts_app.exceptions import InvalidInput
+from accounts_app.exceptions import DeepSpaceError, InvalidInput
 from workflows_app.contracts import Json, RunDetail, StageSpec, StepSpec
 from workflows_app.engine.machine import Child
 from workflows_app.models import RunScope, WorkflowRun
@@ -20,9 +20,19 @@ MAX_DEPTH = 8
 def children_start(run: WorkflowRun, children: list[Child]) -> None:
     """Start the runs that ``run`` waits for, in the open transaction."""
     for child in children:
-        run_insert(_workflow(run, child) if child.template else _branch(run, child))
+        try:
+            run_insert(_workflow(run, child) if child.template else _branch(run, child))
+        except DeepSpaceError as error:
+            # There is no such workflow, or they call each other too deeply: it ended before it began.
+            _ended(run, child.branch, {"code": error.code, "message": error.message})
     if children:
         ring_later()
+
+
+def _ended(run: WorkflowRun, branch: int, error: Json) -> None:
+    machine = machine_of(run)
+    machine.child_ended({"branch": branch, "status": "failed", "result": {}, "cost_usd": "0", "error": error})
+    machine_write(run, machine)
 
 
 def on_run_finished(*, run: RunDetail, status: str, context: Json, error: Json | None, **_kwargs: Any) -> None:

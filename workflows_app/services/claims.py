@@ -3,14 +3,15 @@
 import os
 import socket
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import override
 
 from accounts_app.services.trace import bind_trace
-from accounts_app.tenancy.context import tenant_context
+from accounts_app.tenancy.context import Tenant, bound_by_statement
 from workflows_app.contracts import Json, StepDetail, StepSpec
 from workflows_app.engine.machine import Machine, idempotency_key
 from workflows_app.models import WorkflowRun
@@ -59,7 +60,6 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-@transaction.atomic
 def run_claim(run_id: UUID | None = None, *, passed_over: UUID | None = None) -> Claim | None:
     """Take a run: the given one, or the next in the queue; None when it is not to be had. Begins its next step.
 
@@ -67,12 +67,21 @@ def run_claim(run_id: UUID | None = None, *, passed_over: UUID | None = None) ->
     runs are left to others. A run whose holder was silent for a lease is taken over.
     """
     values = [run_id, passed_over, lease_seconds(), worker_name(), settings.WORKFLOW_MAX_CRASHES]
+    with transaction.atomic():
+        claim = _claimed(values)
+    if connection.in_atomic_block:
+        connection.apply_tenant()  # type: ignore[attr-defined]
+    return claim
+
+
+def _claimed(values: list[Any]) -> Claim | None:
     run = next(iter(WorkflowRun.objects.raw(_CLAIM, values)), None)
     if run is None:
         return None
     if run.is_finished:
         return Claim(run, run.token, None)
-    with tenant_context(run.organization_id, run.user_id), bind_trace(run.trace_id), override(run.language or None):
+    tenant = Tenant(organization_id=run.organization_id, user_id=run.user_id)
+    with bound_by_statement(tenant), bind_trace(run.trace_id), override(run.language or None):
         return _begun(run)
 
 

@@ -1,19 +1,25 @@
 """A new run's row and its first event."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
+from django.utils import timezone
 from django.utils.translation import get_language
 
 from accounts_app.services.trace import current_trace_id
 from accounts_app.tenancy.context import current_organization_id, current_tenant
 from workflows_app.contracts import Json, StageSpec, StepSpec
 from workflows_app.engine.state import Fact
-from workflows_app.models import RunEvent, RunScope, WorkflowRun
-from workflows_app.services.store import config_of
+from workflows_app.models import RunScope, WorkflowRun
+from workflows_app.services.store import config_of, event_json
+
+_COLUMNS = tuple(field.attname for field in WorkflowRun._meta.concrete_fields)  # noqa: SLF001 - Django's documented API
+_INSERT = "SELECT workflow_insert(%s::jsonb, %s::jsonb)"
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,11 @@ class NewRun:
     branch: int | None = None
 
 
-def run_insert(new: NewRun) -> WorkflowRun:
-    """Insert the run, ready for a worker, in the open transaction."""
+def run_insert(new: NewRun) -> WorkflowRun | None:
+    """Insert the run, ready for a worker, in the open transaction.
+
+    None when there is a run of that key already, or an unfinished one about that subject.
+    """
     config = config_of(new.config_id)
     run = WorkflowRun(
         **run_columns(),
@@ -54,10 +63,8 @@ def run_insert(new: NewRun) -> WorkflowRun:
         priority=new.priority,
         parent_id=new.parent_id,
         branch=new.branch,
-        queue_rank=queue_rank(current_organization_id()),
     )
-    history_begin(run, [_created(run, config.version)])
-    return run
+    return run if history_begin(run, [_created(run, config.version)]) else None
 
 
 def run_columns() -> dict[str, Any]:
@@ -70,26 +77,22 @@ def run_columns() -> dict[str, Any]:
     }
 
 
-def history_begin(run: WorkflowRun, facts: Iterable[Fact]) -> None:
-    """Insert the run's row and its first events."""
+def history_begin(run: WorkflowRun, facts: Iterable[Fact]) -> bool:
+    """Insert the run's row and its first events; False, and nothing done, as `run_insert` says."""
     events = []
     for seq, fact in enumerate(facts, start=1):
-        event = RunEvent(
-            organization_id=run.organization_id,
-            user_id=run.user_id,
-            run=run,
-            seq=seq,
-            prev_event_id=run.last_event_id,
-            type=fact.type,
-            step_key=fact.step_key,
-            attempt=fact.attempt,
-            data=fact.data,
-            trace_id=current_trace_id(),
-        )
-        run.event_seq, run.last_event_id = seq, event.id
+        event = event_json(fact) | {"seq": seq, "prev_event_id": run.last_event_id}
+        run.event_seq, run.last_event_id = seq, UUID(event["id"])
         events.append(event)
-    run.save(force_insert=True)
-    RunEvent.objects.bulk_create(events)
+    run.created_at = timezone.now()
+    columns = {name: getattr(run, name) for name in _COLUMNS}
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, [_dumped(columns), _dumped(events)])
+        return bool(cursor.fetchone()[0])
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, cls=DjangoJSONEncoder)
 
 
 def _created(run: WorkflowRun, version: str) -> Fact:
@@ -107,10 +110,3 @@ def _created(run: WorkflowRun, version: str) -> Fact:
     if run.parent_id is not None:
         data |= {"parent_id": str(run.parent_id), "branch": run.branch}
     return Fact("run.created", data=data)
-
-
-def queue_rank(organization_id: UUID) -> int:
-    """Return a place in the queue for a run that begins now."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT workflow_rank(%s, false)", [organization_id])
-        return int(cursor.fetchone()[0])

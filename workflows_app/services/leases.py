@@ -30,6 +30,10 @@ _CHECK = """
 CHECK_SECONDS = 0.5
 
 
+def _beat_seconds() -> float:
+    return min(CHECK_SECONDS, settings.WORKFLOW_LEASE_SECONDS / 3)
+
+
 @dataclass(eq=False)
 class Lease:
     """One run held by this process. ``deadline`` is the current step's, ``sure_until`` the lease's as we know it.
@@ -75,48 +79,53 @@ class Lease:
 
 
 class LeaseKeeper:
-    """Keeps a thread while there is a lease to renew. One instance a process."""
+    """Looks after this process's leases in a thread of its own, which begins with the first and then stays.
+
+    A run that ends before the first beat costs it nothing; without a lease it holds no connection.
+    """
 
     def __init__(self) -> None:
         self._leases: set[Lease] = set()
-        self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._is_connected = False
 
     @contextmanager
     def hold(self, claim: Claim) -> Iterator[Lease]:
         """Renew the claim's lease for the block."""
         lease = Lease(claim.run.pk, claim.token)
         lease.begin_step()
-        with self._lock:
+        with self._changed:
             self._leases.add(lease)
-            self._wake.clear()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="workflow-leases", daemon=True)
-                self._thread.start()
+            self._begin()
+            self._changed.notify_all()
         try:
             yield lease
         finally:
-            with self._lock:
+            with self._changed:
                 self._leases.discard(lease)
-                if not self._leases:
-                    self._wake.set()
-            self._rest()
+                self._changed.notify_all()
+                # Whoever comes after may count on that no idle connection is left.
+                self._changed.wait_for(lambda: self._leases or not self._is_connected, timeout=1)
 
-    def _rest(self) -> None:
-        """Wait until an idle heartbeat has let go of its connection, unless a new lease needs it."""
-        thread = self._thread
-        while thread is not None and thread.is_alive() and not self._leases:
-            thread.join(0.05)
+    def _begin(self) -> None:
+        # A forked child has no such thread, whatever it was told.
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="workflow-leases", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         renewed = 0.0
-        while self._holding():
-            self._wake.wait(min(CHECK_SECONDS, settings.WORKFLOW_LEASE_SECONDS / 3))
+        while True:
+            self._pause()
+            leases = self._current()
+            if not leases:
+                continue
             now = time.monotonic()
             due = now - renewed >= settings.WORKFLOW_LEASE_SECONDS / 3 - CHECK_SECONDS / 2
             try:
-                self._beat(self._current(), renew=due)
+                self._is_connected = True
+                self._beat(leases, renew=due)
             except DatabaseError as error:
                 # Not the end: a lease that runs out meanwhile is noticed when recording.
                 logger.warning("workflow.heartbeat_failed", extra={"error": str(error)})
@@ -124,16 +133,21 @@ class LeaseKeeper:
                 continue
             renewed = now if due else renewed
 
-    def _holding(self) -> bool:
-        with self._lock:
+    def _pause(self) -> None:
+        """Wait for the next beat; as long as there is no lease, for one, without a connection."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._leases, timeout=_beat_seconds())
             if self._leases:
-                return True
-            self._thread = None
-        connection.close()
-        return False
+                return
+            connection.close()
+            self._is_connected = False
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: bool(self._leases))
+            # The lease is fresh: it is looked at a beat from now.
+            self._changed.wait_for(lambda: not self._leases, timeout=_beat_seconds())
 
     def _current(self) -> list[Lease]:
-        with self._lock:
+        with self._changed:
             # A step that has had its time is renewed no more: another worker takes it, or gives it up.
             return [lease for lease in self._leases if not lease.is_overdue]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts_app.exceptions import Conflict, InvalidInput, NotFound
@@ -17,7 +17,7 @@ from workflows_app.models.config import STARTABLE
 from workflows_app.reads.history import history_facts
 from workflows_app.selectors import configs_readable, run_detail
 from workflows_app.services.dispatch import ring_later
-from workflows_app.services.inserts import history_begin, queue_rank, run_columns
+from workflows_app.services.inserts import history_begin, run_columns
 from workflows_app.services.runs import fingerprint_of
 from workflows_app.services.store import config_of
 
@@ -52,18 +52,13 @@ def run_replay(
     state = state_rebuilt(shared)
     forked = _forked(origin, seq, state, config_id, params or {})
     state = state_rebuilt([*shared, forked])
-    if _subject_is_busy(origin):
-        raise RunActive
     run = _fork(origin, state, key=key, stream_id=stream_id, config_id=config_id or origin.config_id, seq=seq)
     run.fingerprint = fingerprint
-    try:
-        with transaction.atomic():
-            history_begin(run, [*shared, forked])
-    except IntegrityError as error:
+    if not history_begin(run, [*shared, forked]):
         raced = _same_replay(key, fingerprint)
-        if raced is not None:
-            return raced
-        raise RunActive from error
+        if raced is None:
+            raise RunActive
+        return raced
     audit_record(
         action="run.replay", target_type="workflow_run", target_id=run.id, data={"origin": str(run_id), "seq": seq}
     )
@@ -133,7 +128,6 @@ def _fork(
         priority=origin.priority,
         origin=origin,
         origin_seq=seq,
-        queue_rank=queue_rank(current_organization_id()),
     )
     for name, value in state_columns(state).items():
         setattr(run, name, value)
@@ -149,10 +143,3 @@ def state_columns(state: State) -> Json:
     columns = {name: getattr(state, name) for name in names}
     steps = [step.as_json() for step in state.steps]
     return columns | {"visits": dict(state.visits), "steps": steps, "signals": list(state.signals)}
-
-
-def _subject_is_busy(origin: WorkflowRun) -> bool:
-    if origin.subject_id is None:
-        return False
-    own = WorkflowRun.objects.filter(organization_id=origin.organization_id, subject_id=origin.subject_id)
-    return own.filter(finished_at__isnull=True, parent__isnull=True).exists()

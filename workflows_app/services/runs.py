@@ -5,20 +5,20 @@ import json
 from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts_app.exceptions import Conflict, InvalidInput, NotFound
 from accounts_app.services.audit import audit_record
 from accounts_app.tenancy.context import current_organization_id
-from workflows_app.contracts import Json, RunRef, StageSpec, StepSpec
+from workflows_app.contracts import ConfigRef, Json, RunRef, StageSpec, StepSpec
 from workflows_app.exceptions import RunActive
-from workflows_app.models import RunScope, WorkflowRun
+from workflows_app.models import RunScope, WorkflowConfig, WorkflowRun
 from workflows_app.models.config import STARTABLE
 from workflows_app.selectors import configs_readable, run_detail, template_published
 from workflows_app.services.dispatch import ring_later
 from workflows_app.services.inserts import NewRun, run_insert
-from workflows_app.services.store import config_of
+from workflows_app.services.store import config_keep
 
 
 @transaction.atomic
@@ -47,7 +47,7 @@ def run_start(
         if existing is None:
             raise NotFound
         return existing
-    spec = _stage(config_id, stage)
+    spec = _stage(config_keep(config), stage)
     chosen = _distinct(steps) if steps else _steps(spec, step_filter)
     return _start_once(
         NewRun(
@@ -79,12 +79,12 @@ def execution_start(
     ``priority`` is -100 to 100; higher ones are taken first. The rest as in `run_start`; a context that differs makes
     the start another one too. Raises NotFound, RunActive, Conflict.
     """
-    config = template_id(template)
-    parsed = config_of(config)
+    config = _template(template)
+    parsed = config_keep(config)
     first = parsed.stages[parsed.start]
     run = _start_once(
         NewRun(
-            config_id=config,
+            config_id=config.pk,
             stage=first,
             steps=first.steps,
             scope=RunScope.WORKFLOW,
@@ -93,7 +93,7 @@ def execution_start(
             subject_id=subject_id,
             stream_id=stream_id,
             priority=priority,
-            fingerprint=execution_fingerprint(config, context, subject_id, priority),
+            fingerprint=execution_fingerprint(config.pk, context, subject_id, priority),
         )
     )
     audit_record(action="run.start", target_type="workflow_run", target_id=run.id)
@@ -101,17 +101,13 @@ def execution_start(
 
 
 def _start_once(new: NewRun) -> RunRef:
-    existing = _same_start(new.key, new.fingerprint)
-    if existing is not None:
+    # Most starts are new: an earlier one of the key is looked for when the insert was refused.
+    run = run_insert(new)
+    if run is None:
+        existing = _same_start(new.key, new.fingerprint)
+        if existing is None:
+            raise RunActive
         return existing
-    try:
-        with transaction.atomic():
-            run = run_insert(new)
-    except IntegrityError as error:
-        raced = _same_start(new.key, new.fingerprint)
-        if raced is not None:
-            return raced
-        raise RunActive from error
     ring_later()
     return run_detail(run).ref
 
@@ -123,13 +119,17 @@ def execution_fingerprint(config_id: UUID, context: Json, subject_id: UUID | Non
 
 def template_id(reference: str) -> UUID:
     """Return the version that may be started which ``reference`` (name, name@version, id) means. Raises NotFound."""
+    return _template(reference).pk
+
+
+def _template(reference: str) -> WorkflowConfig:
     try:
         config = configs_readable().filter(pk=UUID(reference), status__in=STARTABLE).first()
     except ValueError:
         config = template_published(reference)
     if config is None:
         raise NotFound
-    return config.pk
+    return config
 
 
 def fingerprint_of(*fields: object) -> str:
@@ -146,12 +146,11 @@ def _same_start(key: str, fingerprint: str) -> RunRef | None:
     return run_detail(run).ref
 
 
-def _stage(config_id: UUID, stage: str) -> StageSpec:
-    stages = config_of(config_id).stages
-    if stage not in stages:
-        known = {"stages": ", ".join(stages)}
+def _stage(config: ConfigRef, stage: str) -> StageSpec:
+    if stage not in config.stages:
+        known = {"stages": ", ".join(config.stages)}
         raise InvalidInput.for_field("stage", _("There is no such stage here. There are: %(stages)s.") % known)
-    return stages[stage]
+    return config.stages[stage]
 
 
 def _steps(stage: StageSpec, step_filter: str | None) -> tuple[StepSpec, ...]:

@@ -100,7 +100,7 @@ def machine_write(
     row = _changed(before, machine.state) | columns
     if token_next is not None:
         row["token"] = token_next
-    events = [_event(fact) for fact in machine.facts]
+    events = [event_json(fact) for fact in machine.facts]
     row["event_seq"] = run.event_seq + len(events)
     row["last_event_id"] = events[-1]["id"] if events else run.last_event_id
     change = {
@@ -148,7 +148,8 @@ def _changed(before: State, after: State) -> Json:
     return row
 
 
-def _event(fact: Fact) -> Json:
+def event_json(fact: Fact) -> Json:
+    """Return an event as the database's functions take it, with an id of its own."""
     return {
         "id": str(uuid7()),
         "type": fact.type,

@@ -27,14 +27,15 @@ BEGIN
 END $$;
 
 -- Takes the given run (`wanted`), or the next one in the queue that is not of the organization `passed_over`.
--- The token fences whoever held it before. Returns no row when there is nothing to take.
+-- The token fences whoever held it before. Returns no row when there is nothing to take; after a taken one, the
+-- transaction is that of the run's organization.
 CREATE FUNCTION workflow_claim(wanted uuid, passed_over uuid, lease_seconds double precision, holder text,
                                most_crashes integer)
 RETURNS SETOF workflow_runs LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     chosen uuid;
-    was_held boolean;
     rank bigint;
+    run workflow_runs;
 BEGIN
     IF wanted IS NULL THEN
         SELECT id, queue_rank INTO chosen, rank FROM workflow_runs
@@ -51,13 +52,18 @@ BEGIN
     IF chosen IS NULL THEN
         RETURN;
     END IF;
-    RETURN QUERY UPDATE workflow_runs SET
+    UPDATE workflow_runs SET
         token = token + 1,
         lease_until = statement_timestamp() + make_interval(secs => lease_seconds),
         crash_attempts = crash_attempts + CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END,
         worker = left(holder, 120),
         is_ready = false
-    WHERE id = chosen RETURNING *;
+    WHERE id = chosen RETURNING * INTO run;
+    -- The rest of the transaction is the run's owner's business.
+    PERFORM set_config('app.organization_id', run.organization_id::text, true),
+            set_config('app.user_id', coalesce(run.user_id::text, ''), true),
+            set_config('app.operator', '', true);
+    RETURN NEXT run;
 END $$;
 
 -- Puts runs back in the queue whose holder has let the lease run out, and those whose time has come: timers, tries

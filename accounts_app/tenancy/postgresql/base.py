@@ -23,9 +23,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._is_connecting = False
 
     def _set_autocommit(self, autocommit: bool) -> None:
-        super()._set_autocommit(autocommit)  # type: ignore[misc]
-        if not autocommit and context.tenant_or_nobody() != context.NOBODY:
-            self.apply_tenant()
+        if autocommit or context.tenant_or_nobody() == context.NOBODY:
+            super()._set_autocommit(autocommit)  # type: ignore[misc]
+            return
+        # In one exchange with the server. The driver stays in its autocommit mode: it sends no BEGIN of its own then,
+        # and commits or rolls back the transaction that is open.
+        with self.wrap_database_errors, super().create_cursor() as cursor:
+            cursor.execute("BEGIN; " + cursor.mogrify(_APPLY, context.tenant_or_nobody().settings()))
 
     def apply_tenant(self) -> None:
         """Write the bound tenant into the open transaction; it ends with it."""

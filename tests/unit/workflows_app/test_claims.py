@@ -325,6 +325,7 @@ def test_a_run_is_claimed_only_in_its_own_tenant(tenant: Tenant) -> None:
         assert run_claim(run_id) is not None
 
 
+@pytest.mark.odd_runs("parked by hand")
 def test_a_run_that_is_parked_is_not_claimed(tenant: Tenant) -> None:
     run_id = run_id_of(tenant, "first")
     for status in ("paused", "waiting"):

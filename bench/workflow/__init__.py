@@ -1,0 +1,58 @@
+"""The engine: a run of five trivial steps, beside raw commits and DBOS on the same Postgres."""
+
+import json
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.report import Row
+from bench.system import ROOT, System
+
+STEPS = 5
+RUNS = 400
+PEER_HOME = ROOT / "build" / "bench-dbos"
+PEER_REQUIREMENTS = Path(__file__).parent / "requirements.txt"
+
+
+def measure(system: System) -> Iterator[Row]:
+    """Yield latency alone, throughput with one worker and with two, and CPU time a run."""
+    environment = system.environment | system.runtime()
+    raw = _figures(environment, sys.executable, "-m", "bench.workflow.raw")
+    peer = _figures(environment, _peer_python(), str(ROOT / "bench" / "workflow" / "peer.py"), str(system.home))
+    ours = _figures(environment, sys.executable, "-m", "bench.workflow.ours", str(RUNS))
+    second = system.spawn("worker-2", *_worker_command(), **system.runtime())
+    both = _figures(environment, sys.executable, "-m", "bench.workflow.ours", str(RUNS), "--workers", "2")
+    second.terminate()
+    second.wait(timeout=60)
+    yield Row("run of 5 steps, alone, p50", ours["latency_ms"], peer["direct_ms"], "ms", "reference: DBOS, direct call")
+    yield Row("the same", ours["latency_ms"], raw["latency_ms"], "ms", "reference: 5 INSERT commits")
+    yield Row("runs, one worker", ours["per_second"], peer["per_second"], "runs/s", "reference: DBOS queue, 0.02 s poll")
+    yield Row("the same", ours["per_second"], raw["per_second"], "runs/s", "reference: raw commits, 8 threads")
+    yield Row("runs, two workers", both["per_second"], ours["per_second"], "runs/s", "reference: one worker")
+    yield Row("worker CPU a run", ours["cpu_ms"], peer["cpu_ms"], "ms", "reference: DBOS queue")
+    yield Row("start under a backlog, p99", ours["start_busy_ms"], ours["start_idle_ms"], "ms", "reference: idle")
+
+
+def _figures(environment: dict[str, str], *command: str) -> dict[str, Any]:
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise RuntimeError(f"{command}: {done.stderr[-3000:]}")
+    figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return figures
+
+
+def _worker_command() -> tuple[str, ...]:
+    return ("-m", "celery", "-A", "config", "worker", "-Q", "model", "-n", "second@%h", "-P", "threads", "-c", "8")
+
+
+def _peer_python() -> str:
+    """An environment of its own: the peer's dependencies must not meet ours."""
+    python = PEER_HOME / "bin" / "python"
+    if not python.exists():
+        venv.create(PEER_HOME, with_pip=True)
+    install = [str(python), "-m", "pip", "install", "-q", "-r", str(PEER_REQUIREMENTS)]
+    subprocess.run(install, check=True)  # noqa: S603
+    return str(python)

@@ -1,0 +1,133 @@
+"""Our engine from the outside of its workers: start runs, wait until the table says that they have ended."""
+
+import argparse
+import json
+import os
+import time
+import uuid
+from statistics import median, quantiles
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+
+from django.db import transaction  # noqa: E402
+
+from accounts_app.models import Organization  # noqa: E402
+from accounts_app.tenancy.context import operator_atomic, tenant_atomic  # noqa: E402
+from bench.workflow.cpu import cpu_seconds, pids_of  # noqa: E402
+from workflows_app.models import ConfigStatus, WorkflowConfig, WorkflowRun  # noqa: E402
+from workflows_app.services.runs import run_start  # noqa: E402
+
+STEPS, ALONE, BACKLOG, STARTS = 5, 60, 10_000, 200
+
+
+def main() -> None:
+    """Print the figures as one line of JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("runs", type=int)
+    parser.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    with operator_atomic("bench"):
+        owner = Organization.objects.order_by("created_at").first()
+    assert owner is not None
+    config = _config(owner.pk)
+    figures: dict[str, Any] = {}
+    _throughput(owner.pk, config, 20)
+    if options.workers == 1:
+        figures["latency_ms"] = median(_alone(owner.pk, config) for _number in range(ALONE)) * 1000
+    figures |= _throughput(owner.pk, config, options.runs)
+    if options.workers == 1:
+        figures |= _starts(owner.pk, config)
+    print(json.dumps(figures))
+
+
+def _config(owner: uuid.UUID) -> uuid.UUID:
+    steps = [{"action": "save_brief"} for _step in range(STEPS)]
+    stages = {"A": {"name": "A", "steps": steps}}
+    document = {"workspace": "general", "version": "1.0.0", "stages": stages, "defaults": {"start": "A"}}
+    with tenant_atomic(owner):
+        config = WorkflowConfig.objects.create(
+            organization_id=owner,
+            workspace_id="general",
+            version="1.0.0",
+            name=f"bench {uuid.uuid4().hex[:8]}",
+            config=document,
+        )
+        WorkflowConfig.objects.filter(pk=config.pk).update(
+            status=ConfigStatus.PUBLISHED, published_at=config.created_at
+        )
+    return config.pk
+
+
+def _start(owner: uuid.UUID, config: uuid.UUID) -> uuid.UUID:
+    with tenant_atomic(owner):
+        return run_start(
+            config_id=config,
+            workspace_key="general",
+            stage="A",
+            context={"brief": "An article."},
+            key=uuid.uuid4().hex,
+        ).id
+
+
+def _alone(owner: uuid.UUID, config: uuid.UUID) -> float:
+    began = time.perf_counter()
+    _wait([_start(owner, config)])
+    return time.perf_counter() - began
+
+
+def _throughput(owner: uuid.UUID, config: uuid.UUID, number: int) -> dict[str, float]:
+    pids = pids_of("celery", "-Q model")
+    before, began = cpu_seconds(pids), time.perf_counter()
+    runs = [_start(owner, config) for _number in range(number)]
+    started = time.perf_counter() - began
+    _wait(runs, pause=0.02)
+    seconds = time.perf_counter() - began
+    cpu = (cpu_seconds(pids) - before) / number * 1000
+    return {"per_second": number / seconds, "cpu_ms": cpu, "starts_per_second": number / started}
+
+
+def _starts(owner: uuid.UUID, config: uuid.UUID) -> dict[str, float]:
+    """How long a start takes, idle and with thousands of runs waiting, in ms (p99). The backlog waits for nobody."""
+    idle = [_timed_start(owner, config) for _number in range(STARTS)]
+    with operator_atomic("bench"):
+        WorkflowRun.objects.filter(is_ready=True).update(is_ready=False)
+        sample = WorkflowRun.objects.filter(config_id=config).first()
+    assert sample is not None
+    with tenant_atomic(owner), transaction.atomic():
+        rows = [_copy(sample, number) for number in range(BACKLOG)]
+        WorkflowRun.objects.bulk_create(rows, batch_size=1000)
+    busy = [_timed_start(owner, config) for _number in range(STARTS)]
+    with operator_atomic("bench"):
+        WorkflowRun.objects.filter(config_id=config, is_ready=True).update(is_ready=False)
+    return {"start_idle_ms": quantiles(idle, n=100)[-1] * 1000, "start_busy_ms": quantiles(busy, n=100)[-1] * 1000}
+
+
+def _copy(run: WorkflowRun, number: int) -> WorkflowRun:
+    fields: dict[str, Any] = {"config_id": run.config_id, "workspace_key": "general", "stage": "A", "steps": run.steps}
+    fields |= {"organization_id": run.organization_id, "idempotency_key": uuid.uuid4().hex, "queue_rank": number}
+    # Lower than any other: workers are busy with what is started meanwhile, as with a tenant of its own.
+    return WorkflowRun(**fields, priority=-100)
+
+
+def _timed_start(owner: uuid.UUID, config: uuid.UUID) -> float:
+    began = time.perf_counter()
+    _start(owner, config)
+    return time.perf_counter() - began
+
+
+def _wait(runs: list[uuid.UUID], pause: float = 0.002, patience: float = 300) -> None:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        with operator_atomic("bench"):
+            if WorkflowRun.objects.filter(pk__in=runs, finished_at__isnull=False).count() == len(runs):
+                return
+        time.sleep(pause)
+    raise SystemExit("The runs did not end.")
+
+
+if __name__ == "__main__":
+    main()

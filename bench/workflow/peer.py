@@ -1,0 +1,103 @@
+"""DBOS on the same Postgres: a direct call, and its queue with one worker process. Runs in an environment of its own.
+
+As a worker: ``peer.py worker``. The figures are printed as one line of JSON.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from statistics import median
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from dbos import DBOS, DBOSClient
+
+STEPS, RUNS, ALONE, POLL, THREADS = 5, 400, 50, 0.02, 8
+
+
+def _url(database: str) -> str:
+    return urlunsplit(urlsplit(os.environ["DATABASE_OWNER_URL"])._replace(path=f"/{database}"))
+
+
+NAME = "bench_dbos"
+DBOS(
+    config={
+        "name": "bench",
+        "system_database_url": _url(NAME),
+        "executor_id": sys.argv[1],
+        "application_version": "1",
+        "log_level": "ERROR",
+        "sys_db_pool_size": 20,
+    }
+)
+
+
+@DBOS.step()
+def step(number):
+    return {"step": number, "ok": True}
+
+
+@DBOS.workflow()
+def flow(_name):
+    return [step(number) for number in range(STEPS)]
+
+
+def worker():
+    DBOS.launch()
+    DBOS.register_queue("q", worker_concurrency=THREADS, polling_interval_sec=POLL, on_conflict="always_update")
+    print("ready", flush=True)
+    threading.Event().wait()
+
+
+def main():
+    DBOS.launch()
+    for number in range(10):
+        flow(f"warm {number}")
+    direct = [_timed(lambda: flow("alone")) for _number in range(ALONE)]
+    DBOS.destroy()
+    own = subprocess.Popen([sys.executable, __file__, "worker"], stdout=subprocess.PIPE, text=True)
+    try:
+        own.stdout.readline()
+        queued = _queue(own.pid)
+    finally:
+        own.terminate()
+        own.wait(timeout=30)
+    print(json.dumps({"direct_ms": median(direct) * 1000, **queued}))
+
+
+def _queue(pid):
+    client = DBOSClient(system_database_url=_url(NAME), application_name="bench")
+    with psycopg.connect(_url(NAME), autocommit=True) as own:
+        _enqueue(client, own, "warm", 20)
+        before, began = _cpu(pid), time.perf_counter()
+        _enqueue(client, own, "run", RUNS)
+        seconds = time.perf_counter() - began
+    return {"per_second": RUNS / seconds, "cpu_ms": (_cpu(pid) - before) / RUNS * 1000}
+
+
+def _enqueue(client, own, tag, number):
+    for index in range(number):
+        options = {"queue_name": "q", "workflow_name": "flow", "workflow_id": f"{tag}-{index}"}
+        client.enqueue(options, tag)
+    done = "SELECT count(*) FROM dbos.workflow_status WHERE status = 'SUCCESS' AND workflow_uuid LIKE %s"
+    while own.execute(done, [f"{tag}-%"]).fetchone()[0] < number:
+        time.sleep(0.02)
+
+
+def _timed(call):
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def _cpu(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    worker() if sys.argv[1] == "worker" else main()

@@ -23,9 +23,10 @@ from tasks_app.services.plans import GENERATE, MODEL_STEPS
 from tasks_app.services.requests import request_answer, request_claim
 from tasks_app.services.tasks import task_locked
 from workflows_app.contracts import RunDetail, RunRef
+from workflows_app.reads.history import run_history
 from workflows_app.reads.timeline import MAX_EVENTS
 from workflows_app.reads.timeline_events import replay_point
-from workflows_app.selectors import run_events, run_get
+from workflows_app.selectors import run_get
 from workflows_app.services.replays import run_replay
 
 REPLAY = "replay"
@@ -96,7 +97,7 @@ def event_point(event: TaskEvent) -> tuple[UUID, int]:
     """
     if event.run_id is None:
         raise NothingToReplay
-    events = run_events(event.run_id, limit=MAX_EVENTS)
+    events = run_history(event.run_id, limit=MAX_EVENTS)
     attempt = event.input.get("attempt")
     if event.event_key == REPLAY or event.event_key.startswith("advance:"):
         seq = _first(event, [item.seq for item in events if item.type == "run.forked"])

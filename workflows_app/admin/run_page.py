@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from accounts_app.tenancy.context import bound, tenant_or_nobody
 from workflows_app.admin.engine import WORDS
 from workflows_app.models import WorkflowRun
+from workflows_app.reads.history import run_history
 from workflows_app.reads.timeline import MAX_EVENTS, run_timeline, stage_names
-from workflows_app.selectors import run_events
 from workflows_app.web.runs_rows import marks_of, stages_of
 
 # Of each kind; the lists behind the links have all of them.
@@ -19,7 +19,7 @@ _SHOWN = 100
 def run_context(run: WorkflowRun, request: HttpRequest) -> dict[str, Any]:
     """Return what the templates need; in an operator context, which is narrowed to the run's organization for it."""
     with bound(replace(tenant_or_nobody(), organization_id=run.organization_id)):
-        events = run_events(run.id, limit=MAX_EVENTS)
+        events = run_history(run.id, limit=MAX_EVENTS)
         timeline = run_timeline(run, events)
     may_act = request.user.has_perm("workflows_app.change_workflowrun")
     relatives = run.children.only("id", "status", "stage", "branch", "created_at", "finished_at", "cost_usd")

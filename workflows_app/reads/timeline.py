@@ -13,9 +13,9 @@ from accounts_app.exceptions import NotFound
 from accounts_app.tenancy.context import current_organization_id
 from workflows_app.contracts import EventDetail, Json
 from workflows_app.models import RunEvent, StepRun, WorkflowRun
+from workflows_app.reads.history import run_history
 from workflows_app.reads.timeline_builder import Frame, timeline_of
 from workflows_app.reads.waterfall import ChildBar, ChildStep, Timeline, milliseconds
-from workflows_app.selectors import run_events
 
 # A longer history is read through the API.
 MAX_EVENTS = 4000
@@ -34,7 +34,7 @@ def run_row(run_id: UUID) -> WorkflowRun:
 
 def run_timeline(run: WorkflowRun, events: Iterable[EventDetail] | None = None) -> Timeline:
     """Return the waterfall of a run of the organization; ``events`` if they have been read already."""
-    history = list(events) if events is not None else list(run_events(run.id, limit=MAX_EVENTS))
+    history = list(events) if events is not None else run_history(run.id, limit=MAX_EVENTS)
     now = timezone.now()
     begun = datetime.fromisoformat(history[0].at) if history else run.created_at
     frame = Frame(

@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 
 from workflows_app.contracts import Json
 from workflows_app.models import WorkflowRun
+from workflows_app.reads.history import run_history
 from workflows_app.reads.timeline import MAX_EVENTS, run_row, run_timeline, stage_names
 from workflows_app.reads.timeline_labels import duration_text, kind_label, stage_name, status_label, step_name
 from workflows_app.reads.waterfall import WORK, Part, StepBar, Timeline
-from workflows_app.selectors import run_events
 
 
 def json_text(value: Any) -> str:
@@ -27,7 +27,7 @@ def json_text(value: Any) -> str:
 def run_json(run_id: UUID) -> Json:
     """Return a run with its waterfall and its events. Raises NotFound."""
     run = run_row(run_id)
-    events = run_events(run.id, limit=MAX_EVENTS)
+    events = run_history(run.id, limit=MAX_EVENTS)
     return {"run": _head(run), "timeline": asdict(run_timeline(run, events)), "events": [asdict(e) for e in events]}
 
 

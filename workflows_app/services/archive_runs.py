@@ -39,7 +39,8 @@ def runs_missing(organization_id: UUID, month: date) -> Iterator[RunLines]:
 @transaction.atomic
 def _portion(left: QuerySet[WorkflowRun]) -> list[WorkflowRun]:
     """The next runs, with at least one and about `PORTION` events."""
-    runs, events = [], 0
+    runs: list[WorkflowRun] = []
+    events = 0
     for run in left.only("id", "event_seq", "last_event_id")[:PORTION]:
         if runs and events + run.event_seq > PORTION:
             break

@@ -10,9 +10,9 @@ from django.utils.cache import add_never_cache_headers
 from accounts_app.services.principals import can_write
 from accounts_app.web.mixins import OrganizationMixin
 from workflows_app.reads.executions import ExecutionFilter, execution_list
+from workflows_app.reads.history import run_history
 from workflows_app.reads.timeline import MAX_EVENTS, run_row, stage_names
 from workflows_app.reads.timeline_events import moment_of
-from workflows_app.selectors import run_events
 from workflows_app.web.runs_context import is_busy, page_context, panel_context
 from workflows_app.web.runs_list import run_lines
 
@@ -62,7 +62,7 @@ class EventsView(RunPage):
         run = run_row(run_id)
         given = request.GET.get("after", "")
         after = int(given) if given.isdecimal() and len(given) < 9 else 0
-        events = run_events(run.id, after=after, limit=_EVENTS_A_PAGE + 1)
+        events = run_history(run.id, after=after, limit=_EVENTS_A_PAGE + 1)
         page = events[:_EVENTS_A_PAGE]
         context = page_context(run, self.tenant) | {
             "tab": "events",
@@ -78,7 +78,7 @@ class EventView(RunPage):
 
     def get(self, request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
         run = run_row(run_id)
-        moment = moment_of(run_events(run.id, limit=MAX_EVENTS), seq, may_replay=run.parent_id is None)
+        moment = moment_of(run_history(run.id, limit=MAX_EVENTS), seq, may_replay=run.parent_id is None)
         context = {"run": run, "moment": moment, "may_write": can_write(self.tenant), "stages": stage_names(run)}
         if self.is_part:
             return self.shown("_event.html", context)

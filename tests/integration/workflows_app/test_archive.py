@@ -161,6 +161,7 @@ def test_every_organization_has_objects_of_its_own_and_reads_no_others(march: Ol
 
 def test_a_tenant_cannot_write_what_the_archive_holds() -> None:
     tenant = owner()
+    assert tenant.organization_id is not None
     with acting(tenant), pytest.raises(Exception, match="row-level security"), transaction.atomic():
         RunArchive.objects.create(
             organization_id=tenant.organization_id,
@@ -313,7 +314,7 @@ def _append(march: OldMonth, tenant: Tenant, run_id: UUID) -> None:
     """One more event, of that time."""
     with acting(tenant):
         run = WorkflowRun.objects.get(pk=run_id)
-        last = RunEvent.objects.get(pk=run.last_event_id)
+        last = RunEvent.objects.get(run=run, seq=run.event_seq)
         event = RunEvent(
             id=UUID(int=last.id.int + 1),
             organization_id=run.organization_id,

@@ -109,7 +109,7 @@ def test_a_changed_row_is_named(tables: "psycopg.Connection[tuple[Any, ...]]", c
     tenant = owner()
     sound, harmed = finished_run(tenant), finished_run(tenant)
     assert wrong(tenant) == {}
-    tables.execute(sql.SQL("UPDATE workflow_runs SET {} WHERE id = %s").format(sql.SQL(change)), [harmed])  # type: ignore[arg-type]
+    tables.execute(sql.SQL("UPDATE workflow_runs SET {} WHERE id = %s").format(sql.SQL(change)), [harmed])
     found = wrong(tenant)
     assert found.keys() == {harmed}
     assert part in found[harmed]

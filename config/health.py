@@ -25,11 +25,23 @@ TIMEOUT = 1.0
 Part = dict[str, Any]
 
 
+_rooms: dict[str, Callable[[], Part]] = {}
+
+
+def part_register(name: str, check: Callable[[], Part]) -> None:
+    """Ask ``check`` for a part's state each time; rooms register theirs in ``AppConfig.ready()``.
+
+    It reads Postgres, cheaply, and can degrade the system but not take it out of service.
+    """
+    _rooms[name] = check
+
+
 def readiness() -> tuple[bool, dict[str, Any]]:
     """Return whether calls can be served, and ``{"status", "degraded", "parts": {name: {"state", …}}}``."""
     postgres = _timed(_postgres)
     migrations = _timed(_migrations) if postgres["state"] == OK else {"state": UNKNOWN}
     parts = {"postgres": postgres, "migrations": migrations, **_redis_parts(), "broker": _broker()}
+    parts |= {name: _timed(check) if postgres["state"] == OK else {"state": UNKNOWN} for name, check in _rooms.items()}
     failing = [name for name, part in parts.items() if part["state"] != OK]
     serves = not set(failing) & set(NEEDED)
     status = "unavailable" if not serves else "degraded" if failing else "ready"

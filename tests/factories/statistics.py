@@ -1,4 +1,4 @@
-"""Runs with a past: their rows, events and attempts are written as they would have been, at times of the test's choice."""
+"""Runs with a past: their rows, events and attempts are written as they would have been, when the test says."""
 
 import json
 import uuid

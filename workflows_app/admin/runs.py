@@ -48,14 +48,19 @@ class WorkflowRunAdmin(BigTableAdmin):
     change_form_template = "workflows_app/admin/run_change_form.html"
     change_list_template = "workflows_app/admin/run_change_list.html"
     fieldsets = [
-        (None, {"fields": ["id", "organization", "user", "config", "scope", "subject_id", "stream_id", "trace_id"]}),
-        (_("Where it stands"), {"fields": ["status", "stage", "next_stage", "cursor", "wait", "error", "cost_usd"]}),
-        (_("Times"), {"fields": ["created_at", "started_at", "step_started_at", "finished_at", "announced_at"]}),
-        (_("Worker and queue"), {"fields": [
-            "worker", "lease_until", "token", "attempt", "attempts_made", "failures", "crash_attempts", "steps_done",
-            "is_ready", "priority", "queue_rank", "due_at", "deadline_at", "cancel_requested_at", "pause_requested_at",
+        (None, {"fields": [
+            ("id", "trace_id"), ("organization", "user"), ("config", "scope"), ("subject_id", "stream_id"),
         ]}),
-        (_("Where it comes from"), {"fields": ["parent", "branch", "origin", "origin_seq", "idempotency_key"]}),
+        (_("Where it stands"), {"fields": [("status", "stage", "next_stage", "cursor"), "wait", "error", "cost_usd"]}),
+        (_("Times"), {"fields": [
+            ("created_at", "started_at", "finished_at"), ("step_started_at", "announced_at"),
+            ("due_at", "deadline_at"), ("cancel_requested_at", "pause_requested_at"),
+        ]}),
+        (_("Worker and queue"), {"fields": [
+            ("worker", "lease_until", "token"), ("attempt", "attempts_made", "failures", "on_fallback"),
+            ("crash_attempts", "steps_done"), ("is_ready", "priority", "queue_rank"),
+        ]}),
+        (_("Where it comes from"), {"fields": [("parent", "branch"), ("origin", "origin_seq"), "idempotency_key"]}),
         (_("What it carries"), {"classes": ["collapse"], "fields": ["context", "signals", "visits", "steps"]}),
     ]  # fmt: skip
 

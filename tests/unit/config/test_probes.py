@@ -46,7 +46,7 @@ def test_with_everything_there_it_is_ready(client: Client, redis: "Redis") -> No
     status, report = asked(client)
     assert (status, report["status"], report["degraded"]) == (200, "ready", [])
     assert {name: part["state"] for name, part in report["parts"].items()} == dict.fromkeys(
-        ["postgres", "migrations", "redis", "broker", "workers", "scheduler"], "ok"
+        ["postgres", "migrations", "redis", "broker", "workers", "scheduler", "engine"], "ok"
     )
 
 

@@ -175,7 +175,7 @@ def test_a_runs_page_shows_its_time_line_relatives_and_error(staff: Client, tena
     def fails(ctx: StepContext) -> StepResult:
         raise RuntimeError
 
-    with handlers(draft=lambda ctx: StepResult(), review=fails):
+    with handlers(draft=lambda _ctx: StepResult(), review=fails):
         run = run_id_of(tenant, "draft", "review")
         with acting(tenant):
             run_advance(run_id=run)

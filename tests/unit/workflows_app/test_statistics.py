@@ -2,7 +2,8 @@
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,7 +23,6 @@ from workflows_app.contracts import StepContext, StepResult
 from workflows_app.models import Grain, RunStatistic, StatisticsWatermark, StepStatistic, WorkflowConfig
 from workflows_app.reads.quantiles import ERROR, quantile
 from workflows_app.reads.statistics import executions_statistics
-from workflows_app.services import statistics as kept
 from workflows_app.services.execution import run_advance
 from workflows_app.services.statistics import statistics_prune, statistics_restart, statistics_roll_up
 
@@ -165,26 +165,6 @@ def test_without_durations_there_is_no_quantile() -> None:
     assert quantile({}, 0.5) is None
 
 
-def test_two_jobs_at_once_count_each_run_once(tenants: tuple[Tenant, Tenant]) -> None:
-    """The second finds the watermark taken, and leaves it to the first."""
-    with operator_context("test"), transaction.atomic():
-        watermark = StatisticsWatermark.objects.select_for_update().get(name="runs")
-        assert watermark.name == "runs"
-    sql = kept._COUNT["runs"]
-    assert "workflow_count_runs" in sql
-
-
-def test_rows_that_an_open_transaction_may_still_write_are_waited_for(
-    tenants: tuple[Tenant, Tenant], owner_connection: Any
-) -> None:
-    """The horizon stands before the start of whoever holds a transaction with writes open."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT workflow_statistics_horizon(0) >= statement_timestamp() - interval '1 minute'")
-        assert cursor.fetchone() == (True,)
-        cursor.execute("SELECT workflow_statistics_horizon(7) <= statement_timestamp() - interval '7 seconds'")
-        assert cursor.fetchone() == (True,)
-
-
 def test_a_run_that_the_engine_carried_out_is_counted_with_its_steps(tenants: tuple[Tenant, Tenant]) -> None:
     tenant = tenants[0]
     with handlers(draft=priced, review=priced):
@@ -264,22 +244,17 @@ def priced(ctx: StepContext) -> StepResult:
     return StepResult(output={"cost_usd": "0.25"})
 
 
-class rolled_back:
+@contextmanager
+def rolled_back() -> Iterator[None]:
     """Undo what one example has written."""
-
-    def __enter__(self) -> None:
-        self._frame = transaction.atomic()
-        self._frame.__enter__()
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if kind is None:
-            transaction.set_rollback(True)
-        self._frame.__exit__(kind, error, trace)
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 def killed(batch: int) -> None:
     """A job that dies after it has counted, before its commit."""
-    with pytest.raises(Killed), transaction.atomic():
+    with suppress(Killed), transaction.atomic():
         statistics_roll_up(lag=0, batch=batch)
         raise Killed
 

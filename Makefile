@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: run install test check bench help
+.PHONY: run install test check bench chaos help
 .SILENT:
 .DEFAULT_GOAL := help
 
@@ -12,6 +12,7 @@ help:
 	echo 'make test    all tests, in a database of their own (ARGS="tests/unit -k wallet" for some)'
 	echo 'make check   format, lint, types, layers, templates, migrations, translations'
 	echo 'make bench   benchmarks, as ratios to a reference in the same run'
+	echo 'make chaos   300 paid workflows while workers, broker and database are hit (CHAOS_SEED=… for the same again)'
 	echo 'make install what the others do first'
 
 install:
@@ -30,3 +31,10 @@ check:
 
 bench:
 	$(PYTHON) scripts/bootstrap.py --dev && exec $(VENV_PYTHON) -m bench $(ARGS)
+
+# Bounded in faults and time; prints the seed. CHAOS_RUNS, CHAOS_FAULTS, CHAOS_SEED, ENGINE_EXAMPLES change it.
+chaos: export CHAOS_RUNS ?= 300
+chaos: export CHAOS_FAULTS ?= 40
+chaos: export ENGINE_EXAMPLES ?= 300
+chaos:
+	$(PYTHON) scripts/bootstrap.py --dev && exec $(VENV_PYTHON) -m pytest -p no:randomly -s --timeout 1800 tests/chaos tests/unit/workflows_app/test_state_machine.py $(ARGS)

@@ -138,7 +138,7 @@ def step_name(key: str, action: str) -> str:
 
 
 def duration_text(ms: int | None) -> str:
-    """Return a length of time for people: 340 ms, 2.4 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    """Return a length of time for people: 340 ms, 2.4 s, 3 min 20 s, 2 h 5 min, 3 d 4 h, 5 min."""
     if ms is None:
         return "–"
     if ms < 1000:
@@ -147,11 +147,16 @@ def duration_text(ms: int | None) -> str:
         # 59.96 is not sixty seconds.
         return gettext("%(seconds)s s") % {"seconds": f"{ms // 100 / 10:g}"}
     seconds = ms // 1000
-    if seconds < 3600:
-        return gettext("%(minutes)d min %(seconds)d s") % {"minutes": seconds // 60, "seconds": seconds % 60}
-    if seconds < 86_400:
-        return gettext("%(hours)d h %(minutes)d min") % {"hours": seconds // 3600, "minutes": seconds % 3600 // 60}
-    return gettext("%(days)d d %(hours)d h") % {"days": seconds // 86_400, "hours": seconds % 86_400 // 3600}
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    if hours == 0:
+        return _two(gettext("%(count)d min") % {"count": minutes}, gettext("%(count)d s"), seconds % 60)
+    if days == 0:
+        return _two(gettext("%(count)d h") % {"count": hours}, gettext("%(count)d min"), minutes % 60)
+    return _two(gettext("%(count)d d") % {"count": days}, gettext("%(count)d h"), hours % 24)
+
+
+def _two(larger: str, smaller: str, count: int) -> str:
+    return f"{larger} {smaller % {'count': count}}" if count else larger
 
 
 def wait_text(wait: Json) -> str:

@@ -9,10 +9,13 @@ from django.utils.translation import gettext
 
 from workflows_app.contracts import Json
 from workflows_app.reads.timeline_labels import duration_text, kind_label, step_name
+from workflows_app.reads.timeline_scale import Fold, Scale, scale_of
 from workflows_app.reads.waterfall import WORK, ChildBar, ChildStep, Part, StageBar, StepBar, Timeline
 
 # So that the shortest step can be seen.
 _NARROWEST = 0.6
+# Marks give way to what is written at a fold.
+_NEAR_FOLD = 14
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Row:
     run_id: UUID | None = None
     is_shared: bool = False
     is_rest: bool = False
+    is_attempt: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,35 +67,48 @@ class Stage:
 
 @dataclass(frozen=True)
 class Mark:
-    """A mark of the axis, in per cent, with what it says."""
+    """A mark of the axis, in per cent, with what it says. ``is_fold``: there the axis is folded, by that much."""
 
     x: float
     text: str
     anchor: str
+    is_fold: bool = False
 
 
 def stages_of(timeline: Timeline, names: dict[str, str]) -> list[Stage]:
     """Return the waterfall's rows; ``names`` are those of the stages whose own history does not say."""
-    scale = 100 / timeline.total_ms
+    scale = scale_of(timeline)
     return [_stage(stage, scale, names) for stage in timeline.stages]
 
 
 def marks_of(timeline: Timeline) -> list[Mark]:
-    """Return the axis."""
-    marks = []
-    for tick in timeline.ticks:
-        x = round(tick.offset_ms * 100 / timeline.total_ms, 3)
-        anchor = "start" if x < 4 else "end" if x > 94 else "middle"
-        marks.append(Mark(x, duration_text(tick.offset_ms) if tick.offset_ms else "0", anchor))
-    return marks
+    """Return the axis: round moments, and where it is folded."""
+    scale = scale_of(timeline)
+    folded = [_fold(scale, fold) for fold in scale.folds]
+    marks = [_mark(scale, moment) for moment in scale.ticks()]
+    return [mark for mark in marks if all(abs(mark.x - fold.x) >= _NEAR_FOLD for fold in folded)] + folded
 
 
-def _stage(stage: StageBar, scale: float, names: dict[str, str]) -> Stage:
+def _mark(scale: Scale, moment: int) -> Mark:
+    x = round(scale.at(moment), 3)
+    return Mark(x, duration_text(moment) if moment else "0", _anchor(x))
+
+
+def _fold(scale: Scale, fold: Fold) -> Mark:
+    x = round((scale.at(fold.begin_ms) + scale.at(fold.end_ms)) / 2, 3)
+    return Mark(x, f"⋯ {duration_text(fold.end_ms - fold.begin_ms)} ⋯", _anchor(x), is_fold=True)
+
+
+def _anchor(x: float) -> str:
+    return "start" if x < 4 else "end" if x > 94 else "middle"
+
+
+def _stage(stage: StageBar, scale: Scale, names: dict[str, str]) -> Stage:
     rows = tuple(row for step in stage.steps for row in _rows(step, scale))
     return Stage(stage.key, stage.name or names.get(stage.key, ""), stage.visit, rows)
 
 
-def _rows(step: StepBar, scale: float) -> Iterator[Row]:
+def _rows(step: StepBar, scale: Scale) -> Iterator[Row]:
     yield Row(
         level="step",
         label=step_name(step.key, step.action),
@@ -117,7 +134,7 @@ def _rows(step: StepBar, scale: float) -> Iterator[Row]:
         yield from (_child_step(done, scale) for done in child.steps)
 
 
-def _part(part: Part, scale: float, *, shared: bool) -> Row:
+def _part(part: Part, scale: Scale, *, shared: bool) -> Row:
     attempt = gettext("Attempt %(number)d") % {"number": part.attempt}
     return Row(
         level="part",
@@ -133,10 +150,11 @@ def _part(part: Part, scale: float, *, shared: bool) -> Row:
         error=part.error,
         open_seq=part.seq,
         is_shared=shared,
+        is_attempt=part.kind == WORK,
     )
 
 
-def _child(child: ChildBar, scale: float) -> Row:
+def _child(child: ChildBar, scale: Scale) -> Row:
     return Row(
         level="child",
         label=gettext("Run %(number)d") % {"number": child.branch + 1},
@@ -150,7 +168,7 @@ def _child(child: ChildBar, scale: float) -> Row:
     )
 
 
-def _child_step(step: ChildStep, scale: float) -> Row:
+def _child_step(step: ChildStep, scale: Scale) -> Row:
     return Row(
         level="child-step",
         label=step_name(step.key, step.action),
@@ -165,11 +183,12 @@ def _child_step(step: ChildStep, scale: float) -> Row:
     )
 
 
-def _bar(part: Part, scale: float) -> Bar:
+def _bar(part: Part, scale: Scale) -> Bar:
     look = f"work-{part.status}" if part.kind == WORK else part.kind
     return _span(part.offset_ms, part.duration_ms, scale, look)
 
 
-def _span(offset_ms: int, duration_ms: int, scale: float, look: str) -> Bar:
-    width = min(max(duration_ms * scale, _NARROWEST), 100)
-    return Bar(round(min(offset_ms * scale, 100 - width), 3), round(width, 3), look)
+def _span(offset_ms: int, duration_ms: int, scale: Scale, look: str) -> Bar:
+    begin, end = scale.at(offset_ms), scale.at(offset_ms + duration_ms)
+    width = max(end - begin, _NARROWEST)
+    return Bar(round(min(begin, 100 - width), 3), round(width, 3), look)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 VENV_PYTHON = Path(__file__).resolve().parent / ".venv" / "bin" / "python"
 # The runtime role owns nothing, so commands that change tables speak as their owner.
-OWNER_COMMANDS = {"migrate", "sqlmigrate", "dbshell", "optimizemigration", "squashmigrations"}
+OWNER_COMMANDS = {"migrate", "sqlmigrate", "dbshell", "optimizemigration", "squashmigrations", "backup", "restore"}
 
 
 def main() -> None:

@@ -33,8 +33,8 @@ def main(arguments: list[str]) -> int:
     code = subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603
     if not arguments:
         print(f"Local model tests: {'run' if has_model() else f'NOT RUN ({NO_MODEL})'}")
-        print(f"Browser tests: {'run' if browser else f'NOT RUN ({NO_BROWSER})'}")
-        print(f"RabbitMQ tests: {'run' if find_rabbit() else f'NOT RUN ({NO_RABBIT})'}", flush=True)
+        print(f"RabbitMQ tests: {'run' if find_rabbit() else f'NOT RUN ({NO_RABBIT})'}")
+        print(f"Browser tests: {'run' if browser else f'NOT RUN ({NO_BROWSER})'}", flush=True)
     return code
 
 

@@ -105,3 +105,18 @@ class ScheduleRefused(DeepSpaceError):
     code = "schedule_refused"
     status = 409
     default_message = _("The schedule could not start its workflow.")
+
+
+class BrokerAway(DeepSpaceError):
+    """Nobody can be told anything: the broker does not answer."""
+
+    code = "broker_away"
+    status = 503
+    default_message = _("The message broker does not answer.")
+
+
+class BackupRefused(DeepSpaceError):
+    """A backup cannot be made or loaded; the message is for the operator at the command line."""
+
+    code = "backup_refused"
+    status = 409

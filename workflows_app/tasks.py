@@ -1,5 +1,6 @@
 """Celery's side of the engine."""
 
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,9 @@ from workflows_app.services.statistics import statistics_prune, statistics_roll_
 
 # Under the hourly beat, and under the broker's patience with a job that is not done.
 ARCHIVE_SECONDS = 1500.0
+
+# Commands that a worker understands are known once they are imported.
+import_module("workflows_app.services.worker_control")
 
 
 @system_task("workflow-worker", name=ADVANCE, queue=settings.WORKFLOW_QUEUE)

@@ -192,6 +192,16 @@ class EmbeddedPostgres:
         return subprocess.Popen(command, **options)  # type: ignore[call-overload,no-any-return] # noqa: S603
 
 
+def client_program(name: str) -> str | None:
+    """Return the path of pg_dump, pg_restore or psql: the package's where there is one, else the machine's."""
+    spec = find_spec(PACKAGE)
+    if spec is not None and spec.origin is not None:
+        found = Path(spec.origin).parent / f"pginstall{MAJOR}" / "bin" / name
+        if found.exists():
+            return str(found)
+    return shutil.which(name)
+
+
 def _copy_within_reach(package: Path) -> Path:
     """Copy the program once per version to where every account can execute it; returns the copied package."""
     copy = SHARED_PROGRAMS / f"postgresql-{version(PACKAGE.replace('_', '-'))}"

@@ -14,6 +14,7 @@ from accounts_app.admin_base import ReadOnlyAdmin
 from workflows_app.admin.engine import MOST, WORDS, deed_page, deed_question, engine_page
 from workflows_app.admin.run_page import run_context
 from workflows_app.admin.tables import BigTableAdmin, OfRunWhen, When
+from workflows_app.admin.workers import workers_page
 from workflows_app.models import RunEvent, StepRun, WorkflowRun, WorkflowSlot
 
 # What a list does not show: each may be 100,000 characters long.
@@ -39,8 +40,8 @@ class StepRunInline(admin.TabularInline):  # type: ignore[type-arg]
 class WorkflowRunAdmin(BigTableAdmin):
     """A run with its time line, its relatives and its events; and the engine's page."""
 
-    list_display = ["id", "organization", "config", "stage", "status", "worker", "cost_usd", "created_at"]
-    list_filter = [When, "status", "scope", "workspace_key"]
+    list_display = ["short_id", "created_at", "status", "config", "stage", "organization", "cost_usd", "worker"]
+    list_filter = [When, "status", "scope"]
     list_select_related = ["organization", "config"]
     search_help_text = _("Id of the run, of its subject or of its stream, or a trace id.")
     inlines = [StepRunInline]
@@ -77,6 +78,7 @@ class WorkflowRunAdmin(BigTableAdmin):
         return [
             path("engine/", self._of_site(engine_page), name="workflows_app_engine"),
             path("engine/deed/", self._of_site(deed_page), name="workflows_app_engine_deed"),
+            path("workers/", self._of_site(workers_page), name="workflows_app_workers"),
             *super().get_urls(),
         ]
 
@@ -86,6 +88,11 @@ class WorkflowRunAdmin(BigTableAdmin):
         run = self.get_object(request, object_id)
         more = run_context(run, request) if isinstance(run, WorkflowRun) else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **more})
+
+    @admin.display(description=_("run"), ordering="id")
+    def short_id(self, run: WorkflowRun) -> str:
+        """The end of the id: its beginning is the time, which stands beside it."""
+        return f"…{str(run.pk)[-12:]}"
 
     @admin.action(description=WORDS["requeue"].button)
     def requeue(self, request: HttpRequest, queryset: "QuerySet[WorkflowRun]") -> HttpResponse:

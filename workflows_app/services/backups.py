@@ -1,0 +1,185 @@
+"""Backups that say of themselves whether they are whole, and their way back.
+
+Everything in a backup is of one moment: the dump, the counted rows and the checks of the books and the runs see the
+same snapshot, while the system goes on. Row-level security is not switched off for it: the dump is made by the tables'
+owner in the operator context ``backup``, which the policies let read everything.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.core.files.storage import FileSystemStorage, storages
+from django.db import connection
+from psycopg import sql
+
+from accounts_app.tenancy.context import operator_context
+from billing_app.services.checks import ledger_check, ledger_snapshot
+from config.runtime.postgres import client_program
+from config.runtime.roles import grant_runtime
+from workflows_app.contracts import Json
+from workflows_app.exceptions import BackupRefused
+from workflows_app.services.checks import report_json, runs_check
+
+FORMAT = 1
+DUMP, MANIFEST, FILES = "database.dump", "manifest.json", "files"
+
+
+@dataclass(frozen=True)
+class RestoreReport:
+    """What came back: rows by table, files, and how the books and the runs stand; ``faults`` name what differs."""
+
+    tables: Mapping[str, int]
+    files: int
+    faults: tuple[str, ...]
+
+
+def backup_make(*, folder: Path) -> Json:
+    """Write database, files and a manifest into ``folder``, which must be new or empty; returns the manifest.
+
+    Raises BackupRefused (the folder is not empty, pg_dump is missing, too old or fails).
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise BackupRefused(f"{folder} is not empty.")
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    with ledger_snapshot():
+        snapshot = _rows("SELECT pg_export_snapshot()")[0][0]
+        _run("pg_dump", "--format=custom", f"--snapshot={snapshot}", "--enable-row-security", f"--file={folder / DUMP}")
+        ledger = ledger_check()
+        manifest = {
+            "format": FORMAT,
+            "made_at": datetime.now(UTC).isoformat(),
+            "postgres": _rows("SHOW server_version")[0][0],
+            "migrations": _migrations(),
+            "tables": _tables(),
+            "ledger": asdict(ledger),
+            "runs": report_json(runs_check()),
+        }
+    manifest["dump"] = {"bytes": (folder / DUMP).stat().st_size, "sha256": _digest(folder / DUMP)}
+    manifest["files"] = _files_copied(folder / FILES)
+    # Last: a folder with a manifest is a whole backup.
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str))
+    return manifest
+
+
+def backup_restore(*, folder: Path, runtime_role: str) -> RestoreReport:
+    """Load a backup into the empty database of the settings, as its owner, and check what came; files are put back.
+
+    ``runtime_role`` is who will work with it. Raises BackupRefused: the folder holds no whole backup, the database is
+    not empty, pg_restore is missing, too old or fails (then the database is as empty as before).
+    """
+    manifest = _manifest(folder)
+    if _rows("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'")[0][0]:
+        raise BackupRefused("The database is not empty. Make a new one, and name it in DATABASE_URL.")
+    # Another connection must be able to take every lock.
+    connection.close()
+    _run(
+        "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", f"--dbname={_database()}", folder / DUMP
+    )
+    with psycopg.connect(**_parameters()) as owner:
+        grant_runtime(owner, runtime_role)
+        owner.execute("ANALYZE")
+    count = _files_restored(folder / FILES)
+    return _compared(manifest, count)
+
+
+def _compared(manifest: Json, files: int) -> RestoreReport:
+    with operator_context("restore"):
+        tables, runs = _tables(), report_json(runs_check())
+    with ledger_snapshot():
+        ledger = json.loads(json.dumps(asdict(ledger_check()), default=str))
+    pairs = {"tables": tables, "ledger": ledger, "runs": runs, "migrations": _migrations()}
+    faults = tuple(name for name, found in pairs.items() if manifest[name] != json.loads(json.dumps(found)))
+    return RestoreReport(tables, files, faults)
+
+
+def _manifest(folder: Path) -> Json:
+    try:
+        manifest: Json = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise BackupRefused(f"{folder} holds no whole backup: {MANIFEST} is missing or damaged.") from error
+    if manifest["format"] != FORMAT:
+        raise BackupRefused(f"This backup has format {manifest['format']}; this release reads {FORMAT}.")
+    if not (folder / DUMP).exists() or manifest["dump"]["sha256"] != _digest(folder / DUMP):
+        raise BackupRefused(f"{folder / DUMP} is not what the manifest describes.")
+    return manifest
+
+
+def _run(program: str, *arguments: object) -> None:
+    path = client_program(program)
+    if path is None:
+        raise BackupRefused(f"{program} was not found. Install PostgreSQL's client programs.")
+    values = _parameters()
+    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
+    environment = {name: str(values[key]) for name, key in names.items() if key in values}
+    environment |= {"PGOPTIONS": "-c app.operator=backup", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(  # noqa: S603
+        [path, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BackupRefused(f"{program} failed.\n{done.stderr.strip()[-2000:]}")
+
+
+def _parameters() -> dict[str, Any]:
+    given = connection.settings_dict
+    names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
+    return {name: given[key] for name, key in names.items() if given.get(key)}
+
+
+def _database() -> str:
+    return str(connection.settings_dict["NAME"])
+
+
+def _rows(statement: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
+def _migrations() -> list[str]:
+    return [f"{app}.{name}" for app, name in _rows("SELECT app, name FROM django_migrations ORDER BY app, name")]
+
+
+def _tables() -> dict[str, int]:
+    """Count the rows of every table; partitions are counted with the table that they are part of."""
+    names = _rows(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        " AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname"
+    )
+    with connection.cursor() as cursor:
+        counted = {}
+        for (name,) in names:
+            cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name)))
+            counted[name] = int(cursor.fetchall()[0][0])
+    return counted
+
+
+def _files_copied(folder: Path) -> list[Json]:
+    """Copy the files of this machine; those in a bucket are kept by the bucket's own versions."""
+    root = Path(settings.MEDIA_ROOT)
+    if not isinstance(storages["default"], FileSystemStorage) or not root.exists():
+        return []
+    shutil.copytree(root, folder)
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [{"name": str(path.relative_to(folder)), "bytes": path.stat().st_size} for path in found]
+
+
+def _files_restored(folder: Path) -> int:
+    if not folder.exists():
+        return 0
+    shutil.copytree(folder, settings.MEDIA_ROOT, dirs_exist_ok=True)
+    return sum(1 for path in folder.rglob("*") if path.is_file())
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

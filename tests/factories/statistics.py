@@ -83,6 +83,7 @@ def run_with_past(tenant: Tenant, config: WorkflowConfig, past: Past) -> UUID:
         steps=[{"key": "a", "action": "a", "via": "", "with": "", "params": {}, "attempts": 0}],
         error=last.error if last else None,
         cost_usd=last.cost_usd if last else Decimal(0),
+        visits={"A": 1},
         is_ready=False,
         origin_seq=past.shared or None,
         started_at=past.started_at,
@@ -92,8 +93,10 @@ def run_with_past(tenant: Tenant, config: WorkflowConfig, past: Past) -> UUID:
     for name, value in past.fields.items():
         setattr(run, name, value)
     run.save(force_insert=True)
-    WorkflowRun.objects.filter(pk=run.pk).update(created_at=past.created)
-    _write_events(run, list(_events(past)))
+    last_event, number = _write_events(run, list(_events(past)))
+    WorkflowRun.objects.filter(pk=run.pk).update(
+        created_at=past.created, event_seq=number, last_event_id=past.fields.get("last_event_id", last_event)
+    )
     StepRun.objects.bulk_create(_attempt(run, past, item, number) for number, item in enumerate(past.attempts, start=1))
     return run.id
 
@@ -110,13 +113,14 @@ def _events(past: Past) -> Iterator[tuple[str, Json, datetime]]:
         yield (f"run.{ending.status}", {"cost_usd": str(ending.cost_usd)} | error, past.created + ending.after)
 
 
-def _write_events(run: WorkflowRun, events: list[tuple[str, Json, datetime]]) -> None:
-    before = None
+def _write_events(run: WorkflowRun, events: list[tuple[str, Json, datetime]]) -> tuple[UUID | None, int]:
+    before: UUID | None = None
     with connection.cursor() as cursor:
         for seq, (name, data, at) in enumerate(events, start=1):
             event = uuid7()
             cursor.execute(_EVENT, [event, run.organization_id, run.id, seq, before, name, json.dumps(data), at])
             before = event
+    return before, len(events)
 
 
 def _attempt(run: WorkflowRun, past: Past, item: Attempted, number: int) -> StepRun:

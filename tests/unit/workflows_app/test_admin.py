@@ -21,7 +21,7 @@ from workflows_app.services.claims import run_claim
 from workflows_app.services.execution import run_advance
 from workflows_app.services.statistics import statistics_restart, statistics_roll_up
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.odd_runs("their pasts and troubles are made up")]
 
 ENGINE = "/admin/workflows_app/workflowrun/engine/"
 DEED = "/admin/workflows_app/workflowrun/engine/deed/"

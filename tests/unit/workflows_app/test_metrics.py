@@ -23,7 +23,7 @@ from workflows_app.services.controls import run_cancel
 from workflows_app.services.execution import run_advance
 from workflows_app.services.reaper import runs_reap
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.odd_runs("their pasts and troubles are made up")]
 TIMER = {"status": "waiting", "wait": {"kind": "timer"}, "is_ready": False}
 
 

@@ -26,7 +26,7 @@ from workflows_app.reads.statistics import executions_statistics
 from workflows_app.services.execution import run_advance
 from workflows_app.services.statistics import statistics_prune, statistics_restart, statistics_roll_up
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.odd_runs("their pasts and troubles are made up")]
 
 CODES = ("step_timeout", "provider_down", "no_answer")
 

@@ -53,7 +53,7 @@ class WorkflowRunAdmin(BigTableAdmin):
             ("id", "trace_id"), ("organization", "user"), ("config", "scope"), ("subject_id", "stream_id"),
         ]}),
         (_("Where it stands"), {"fields": [("status", "stage", "next_stage", "cursor"), "wait", "error", "cost_usd"]}),
-        (_("Times"), {"fields": [
+        (_("Moments"), {"fields": [
             ("created_at", "started_at", "finished_at"), ("step_started_at", "announced_at"),
             ("due_at", "deadline_at"), ("cancel_requested_at", "pause_requested_at"),
         ]}),

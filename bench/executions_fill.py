@@ -48,6 +48,9 @@ _RUNS = """
         FROM (SELECT n, now() - n * (interval '1 day' * {days} / {runs}) AS at FROM generate_series(1, {runs}) n) one
     ) AS run
 """
+_CONFIGS = """
+    INSERT INTO workflow_configs ({names}) SELECT {values} FROM generate_series(1, %s) n RETURNING id
+"""
 # An event's id is its run's with its number at the end, so that the chain needs no second look.
 _EVENTS = """
     INSERT INTO run_events (id, organization_id, run_id, seq, prev_event_id, type, step_key, attempt, data, trace_id,
@@ -72,15 +75,15 @@ _ROLL_UP = """
 """
 
 
-def fill(owner: "psycopg.Connection[Any]", organization: str) -> list[str]:
-    """Write the past; ``organization`` gets the most of it. Returns the templates' ids."""
+def fill(owner: "psycopg.Connection[Any]", organization: str) -> None:
+    """Write the past; ``organization`` gets the most of it."""
     owner.execute("SET synchronous_commit = off")
     _forget_references(owner)
     with owner.transaction():
         owner.execute(CONTEXT, {"organization": "", "operator": "bench"})
-        configs = _templates(owner, organization)
+        configs = _templates(owner)
         given = {"tenants": [organization, *_tenants(owner)], "configs": configs, "steps": _STEPS}
-        columns = {**_others(owner), **_NAMED}
+        columns = {**_others(owner, "workflow_runs"), **_NAMED}
         sizes = {"templates": TEMPLATES, "share": SHARE, "others": TENANTS - 1, "days": DAYS, "runs": RUNS}
         values = ", ".join(columns.values()).format(**sizes)
         owner.execute(_RUNS.format(names=", ".join(columns), values=values, **sizes), given)
@@ -88,7 +91,6 @@ def fill(owner: "psycopg.Connection[Any]", organization: str) -> list[str]:
         owner.execute(_ROLL_UP)
     for table in ("workflow_runs", "run_events", "run_statistics"):
         owner.execute(f"VACUUM ANALYZE {table}")
-    return configs
 
 
 def _forget_references(owner: "psycopg.Connection[Any]") -> None:
@@ -109,21 +111,28 @@ def _tenants(owner: "psycopg.Connection[Any]") -> list[str]:
     return [str(row[0]) for row in made.fetchall()]
 
 
-def _templates(owner: "psycopg.Connection[Any]", organization: str) -> list[str]:
-    made = owner.execute(
-        "INSERT INTO workflow_configs (id, organization_id, workspace_key, version, name, is_default, status, notes,"
-        " config, created_at, published_at) SELECT gen_random_uuid(), NULL, 'general', '9.' || n, 'bench ' || n,"
-        " false, 'published', '', '{}', now(), now() FROM generate_series(1, %s) n RETURNING id",
-        [TEMPLATES],
-    )
+def _templates(owner: "psycopg.Connection[Any]") -> list[str]:
+    named = {
+        "id": "gen_random_uuid()",
+        "workspace_key": "'general'",
+        "version": "'9.' || n",
+        "name": "'bench ' || n",
+        "status": "'published'",
+        "published_at": "now()",
+        "created_at": "now()",
+    }
+    columns = {**_others(owner, "workflow_configs"), **named}
+    names, values = ", ".join(columns), ", ".join(columns.values()).replace("{{}}", "{}")
+    made = owner.execute(_CONFIGS.format(names=names, values=values), [TEMPLATES])
     return [str(row[0]) for row in made.fetchall()]
 
 
-def _others(owner: "psycopg.Connection[Any]") -> dict[str, str]:
+def _others(owner: "psycopg.Connection[Any]", table: str) -> dict[str, str]:
     """The other columns that must not be NULL, each with an empty value: Django keeps defaults to itself."""
     empty = {"character varying": "''", "text": "''", "jsonb": "'{{}}'", "boolean": "false"}
     rows = owner.execute(
         "SELECT column_name, data_type FROM information_schema.columns"
-        " WHERE table_name = 'workflow_runs' AND is_nullable = 'NO' AND column_default IS NULL"
+        " WHERE table_name = %s AND is_nullable = 'NO' AND column_default IS NULL",
+        [table],
     ).fetchall()
     return {name: empty.get(kind, "0") for name, kind in rows}

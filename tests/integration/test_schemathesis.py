@@ -42,7 +42,17 @@ CHECKS = [
     response_schema_conformance,
 ]
 Operation = APIOperation[Any, Any, Any, Any]
-GROUPS = ["/v1/", "/api/auth", "/api/billing", "/api/tasks", "/api/prompts", "/api/eval", "/api/workflows", "/api/"]
+GROUPS = [
+    "/v1/",
+    "/api/auth",
+    "/api/billing",
+    "/api/tasks",
+    "/api/prompts",
+    "/api/eval",
+    "/api/workflows",
+    "/api/v1/executions",
+    "/api/",
+]
 
 load_all()
 

@@ -83,7 +83,8 @@ class ExecutionsView(APIView):
         statuses = tuple(asked.pop("status", ()))
         pages: Any = self.pagination_class()
         page = pages.paginate_queryset(execution_list(ExecutionFilter(statuses=statuses, **asked)), request, view=self)
-        return pages.get_paginated_response(ExecutionOutput(page, many=True).data)
+        answer: Response = pages.get_paginated_response(ExecutionOutput(page, many=True).data)
+        return answer
 
     @extend_schema(
         parameters=[IDEMPOTENCY],
@@ -138,7 +139,8 @@ class ExecutionStepsView(APIView):
         page: list[StepRun | Json] = pages.paginate_queryset(execution_attempts(run_id), request, view=self)
         if under_way and pages.get_next_link() is None:
             page = [*page, under_way]
-        return pages.get_paginated_response(AttemptOutput(page, many=True).data)
+        answer: Response = pages.get_paginated_response(AttemptOutput(page, many=True).data)
+        return answer
 
 
 class ExecutionChildrenView(APIView):
@@ -150,7 +152,8 @@ class ExecutionChildrenView(APIView):
         run_get(run_id)
         pages: Any = self.pagination_class()
         page = pages.paginate_queryset(execution_children(run_id), request, view=self)
-        return pages.get_paginated_response(ExecutionOutput(page, many=True).data)
+        answer: Response = pages.get_paginated_response(ExecutionOutput(page, many=True).data)
+        return answer
 
 
 class ExecutionStatisticsView(APIView):

@@ -73,7 +73,7 @@ class ExecutionSignalInput(serializers.Serializer[Any]):
     name = serializers.RegexField(
         r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,59}\Z", trim_whitespace=False, help_text="An approval is named `approve`."
     )
-    data = ObjectField(
+    data = ObjectField(  # type: ignore[assignment]
         limit=SIGNAL_BYTES, help_text="A JSON object, at most 64 KiB; of an approval `{approved, note?}`."
     )
 
@@ -88,7 +88,7 @@ class ExecutionQuery(serializers.Serializer[Any]):
     status = StatusesField(required=False, help_text="One or several: `status=failed&status=cancelled`.")
     task = serializers.UUIDField(required=False)
     trace_id = serializers.RegexField(r"^[0-9a-f]{32}\Z", required=False)
-    parent = serializers.UUIDField(required=False, help_text="The run whose branches and child workflows are meant.")
+    parent = serializers.UUIDField(required=False, help_text="The run whose branches and child workflows are meant.")  # type: ignore[assignment]
     origin = serializers.UUIDField(required=False, help_text="The run of which these are replays.")
     roots = serializers.BooleanField(required=False, default=False, help_text="No branches and child workflows.")
     scope = serializers.ChoiceField(choices=RunScope.choices, required=False)

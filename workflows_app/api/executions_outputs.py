@@ -6,7 +6,7 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from workflows_app.contracts import EventDetail, Json, LogLine, RunRef
+from workflows_app.contracts import Json, RunRef
 from workflows_app.models import LogLevel, RunScope, RunStatus, StepStatus, WorkflowRun
 
 # Of what a run waits for; the rest is the engine's, and may be long.
@@ -37,7 +37,7 @@ class LinksOutput(serializers.Serializer[Any]):
     logs = serializers.CharField()
     children = serializers.CharField()
     stream = serializers.CharField(allow_null=True, help_text="Server-sent events of the live stream.")
-    parent = serializers.CharField(allow_null=True)
+    parent = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     origin = serializers.CharField(allow_null=True)
 
 
@@ -63,7 +63,7 @@ class ExecutionOutput(serializers.ModelSerializer[WorkflowRun]):
     template = TemplateOutput(source="config")
     workspace = serializers.CharField(source="workspace_key")
     task = serializers.UUIDField(source="subject_id", allow_null=True)
-    parent = serializers.UUIDField(source="parent_id", allow_null=True)
+    parent = serializers.UUIDField(source="parent_id", allow_null=True)  # type: ignore[assignment]
     origin = serializers.UUIDField(source="origin_id", allow_null=True)
     error = ProblemOutput(allow_null=True)
     pause_requested = serializers.SerializerMethodField()
@@ -151,7 +151,7 @@ class ExecutionDetailOutput(ExecutionOutput):
     step = serializers.SerializerMethodField()
     steps = serializers.SerializerMethodField()
     attempts = serializers.SerializerMethodField()
-    context = serializers.SerializerMethodField()
+    context = serializers.SerializerMethodField()  # type: ignore[assignment]
     links = serializers.SerializerMethodField()
 
     class Meta(ExecutionOutput.Meta):
@@ -188,7 +188,7 @@ class ExecutionDetailOutput(ExecutionOutput):
     @extend_schema_field({"type": "object", "additionalProperties": {"type": "integer"}})
     def get_attempts(self, run: WorkflowRun) -> dict[str, int]:
         """How many attempts at steps ended in each way."""
-        counted: dict[str, int] = self.context["attempts"]
+        counted: dict[str, int] = self._context["attempts"]
         return counted
 
     @extend_schema_field({"type": "object", "additionalProperties": {}})
@@ -202,7 +202,7 @@ class ExecutionDetailOutput(ExecutionOutput):
         return links(run)
 
 
-class EventOutput(serializers.Serializer[EventDetail]):
+class EventOutput(serializers.Serializer[Any]):
     """One fact of a run's history; ``prev_event_id`` is the one before."""
 
     id = serializers.UUIDField()
@@ -213,7 +213,7 @@ class EventOutput(serializers.Serializer[EventDetail]):
     prev_event_id = serializers.UUIDField(allow_null=True)
     at = serializers.DateTimeField()
     trace_id = serializers.CharField(allow_blank=True)
-    data = serializers.DictField(child=serializers.JSONField(allow_null=True))
+    data = serializers.DictField(child=serializers.JSONField(allow_null=True))  # type: ignore[assignment]
 
 
 class HistoryOutput(serializers.Serializer[Any]):
@@ -223,7 +223,7 @@ class HistoryOutput(serializers.Serializer[Any]):
     results = EventOutput(many=True)
 
 
-class LogLineOutput(serializers.Serializer[LogLine]):
+class LogLineOutput(serializers.Serializer[Any]):
     """A line that a step wrote."""
 
     seq = serializers.IntegerField()
@@ -234,7 +234,7 @@ class LogLineOutput(serializers.Serializer[LogLine]):
     attempt = serializers.IntegerField(allow_null=True)
     logger = serializers.CharField(allow_blank=True)
     message = serializers.CharField(allow_blank=True)
-    data = serializers.DictField(child=serializers.JSONField(allow_null=True))
+    data = serializers.DictField(child=serializers.JSONField(allow_null=True))  # type: ignore[assignment]
 
 
 class LogsOutput(serializers.Serializer[Any]):

@@ -144,7 +144,8 @@ def test_pages_stay_while_runs_are_added(account: Account, query: str) -> None:
         for number in range(11)
     ]
     seen: list[str] = []
-    address, backwards = f"{URL}?limit=4{query}", []
+    backwards: list[str] = []
+    address = f"{URL}?limit=4{query}"
     while address:
         page = call(account, "GET", address).json()
         seen += [run["id"] for run in page["results"]]

@@ -18,6 +18,7 @@ from tests.support import services as support
 
 pytest_plugins = [
     "tests.fixtures.browser",
+    "tests.fixtures.histories",
     "tests.fixtures.outages",
     "tests.fixtures.stack",
     "tests.fixtures.brokers",  # after the stack, which it imports

@@ -44,6 +44,9 @@ def evaluate(ctx: StepContext) -> StepResult:
     suite = ctx.template or f"{ctx.workspace_key}_basics"
     outcome = eval_run(suite_id=_suite_id(suite), suite_key=suite, text=required_text(ctx), options=options_of(ctx))
     rate = None if outcome.pass_rate is None else str(outcome.pass_rate)
+    for case in outcome.cases:
+        if case.outcome != "passed":
+            ctx.log(f"{case.name}: {case.outcome}", level="warning", suite=suite)
     output: Json = {
         "eval_run_id": str(outcome.eval_run_id),
         "suite": suite,

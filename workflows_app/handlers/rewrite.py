@@ -43,6 +43,7 @@ def rewrite(ctx: StepContext) -> StepResult:
             options=options_of(ctx, voice),
         )
     except RewriteRefused as refusal:
+        ctx.log(refusal.message, level="warning", code=refusal.code)
         return StepResult(output={"target": target, "changed": False, "message": refusal.message})
     voice.settle(outcome.text)
     output = {**_facts(outcome, target), "changed": True, "version_id": str(outcome.version_id)}

@@ -29,6 +29,7 @@ from config.runtime.postgres import OWNER
 from tests.factories.histories import OldMonth, copied_into, finished_run, old_month
 from tests.factories.workflows import acting, handlers, owner
 from tests.support import services as support
+from tests.support.object_store import ObjectStore, object_store
 from workflows_app.contracts import EventDetail, StepContext, StepResult
 from workflows_app.engine.state import state_rebuilt
 from workflows_app.exceptions import HistoryDamaged, HistoryUnavailable, StepFailed
@@ -253,6 +254,42 @@ def test_an_archived_history_without_the_storage_is_an_error_and_not_empty(march
     storage.rename(storage.with_name("elsewhere"))
     storage.write_text("in the place of the folder")
     with pytest.raises(HistoryUnavailable):
+        history(tenant, run_id)
+
+
+@pytest.fixture
+def bucket(settings: LazySettings) -> Iterator[ObjectStore]:
+    """A bucket in the place of the folder."""
+    with object_store() as store:
+        options = {
+            "bucket_name": "deepspace",
+            "endpoint_url": store.url,
+            "region_name": "us-east-1",
+            "access_key": "somebody",
+            "secret_key": "only-for-tests",
+            "file_overwrite": False,
+        }
+        backend = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+        settings.STORAGES = settings.STORAGES | {"default": backend}
+        yield store
+
+
+def test_a_month_moves_to_a_bucket_and_opens_from_there(march: OldMonth, bucket: ObjectStore) -> None:
+    tenant = owner()
+    (run_id,) = copied_into(tenant, finished_run(tenant), MARCH)
+    before = history(tenant, run_id)
+    bucket.refuses = True
+    assert [report.outcome for report in archived()] == ["unavailable"]
+    bucket.refuses = False
+    assert [report.outcome for report in archived()] == ["archived"]
+    assert [f"/deepspace/{row.storage_key}" for row in archives()] == list(bucket.objects)
+    assert history(tenant, run_id) == before
+    bucket.refuses = True
+    with pytest.raises(HistoryUnavailable):
+        history(tenant, run_id)
+    bucket.refuses = False
+    bucket.objects.clear()
+    with pytest.raises(HistoryDamaged):
         history(tenant, run_id)
 
 

@@ -98,7 +98,7 @@ def _refuse_overlap(schedule: WorkflowSchedule) -> None:
     own = WorkflowRun.objects.filter(organization_id=schedule.organization_id, status__in=UNFINISHED)
     unfinished = own.filter(idempotency_key__startswith=run_key(schedule.id, "")).count()
     if unfinished >= schedule.max_overlap:
-        raise ScheduleRefused(_("%(count)d earlier runs had not finished.") % {"count": unfinished})
+        raise ScheduleRefused(_("Earlier runs had not finished: %(count)d.") % {"count": unfinished})
 
 
 def _acting(schedule: WorkflowSchedule) -> Tenant:

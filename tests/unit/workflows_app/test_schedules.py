@@ -132,7 +132,7 @@ def test_a_run_that_has_not_finished_keeps_the_next_from_starting(tenant: Tenant
     first = tick(schedule)
     assert first
     assert tick(schedule, MOMENT + timedelta(minutes=10)) is None
-    assert error_of(schedule)["message"] == "1 earlier runs had not finished."
+    assert error_of(schedule)["message"] == "Earlier runs had not finished: 1."
     with acting(tenant):
         run_ended(first, "completed")
     assert tick(schedule, MOMENT + timedelta(minutes=20))

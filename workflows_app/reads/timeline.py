@@ -58,8 +58,12 @@ def stage_names(run: WorkflowRun) -> dict[str, str]:
 def _times_in_origin(run: WorkflowRun) -> dict[int, datetime]:
     if run.origin_id is None:
         return {}
-    rows = RunEvent.objects.filter(organization_id=run.organization_id, run_id=run.origin_id, seq__lte=run.origin_seq)
-    return dict(rows.order_by("seq").values_list("seq", "created_at")[:MAX_EVENTS])
+    shared = min(run.origin_seq or 0, MAX_EVENTS)
+    rows = RunEvent.objects.filter(organization_id=run.organization_id, run_id=run.origin_id, seq__lte=shared)
+    times = dict(rows.order_by("seq").values_list("seq", "created_at"))
+    if len(times) == shared:
+        return times
+    return {event.seq: datetime.fromisoformat(event.at) for event in run_history(run.origin_id, limit=shared)}
 
 
 def _children(run: WorkflowRun, begun: datetime, now: datetime) -> list[ChildBar]:

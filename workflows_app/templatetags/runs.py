@@ -6,6 +6,7 @@ from typing import Any
 from django import template
 
 from workflows_app.contracts import Json
+from workflows_app.models import LogLevel
 from workflows_app.reads import timeline_labels
 
 register = template.Library()
@@ -48,6 +49,12 @@ def duration(ms: int | None) -> str:
 def run_wait(wait: Json) -> str:
     """What a run waits for."""
     return timeline_labels.wait_text(wait)
+
+
+@register.filter
+def log_level(level: str) -> str:
+    """What a level of the log is called."""
+    return str(dict(LogLevel.choices).get(level, level))
 
 
 @register.filter

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from workflows_app.web import runs, runs_controls, runs_exports, runs_list
+from workflows_app.web import runs, runs_controls, runs_exports, runs_list, runs_logs
 
 _RUN = "runs/<uuid:run_id>"
 
@@ -10,6 +10,7 @@ urlpatterns = [
     path(f"{_RUN}/panel/", runs.PanelView.as_view(), name="panel"),
     path(f"{_RUN}/events/", runs.EventsView.as_view(), name="events"),
     path(f"{_RUN}/events/<int:seq>/", runs.EventView.as_view(), name="event"),
+    path(f"{_RUN}/logs/", runs_logs.LogsView.as_view(), name="logs"),
     path(f"{_RUN}/replay/", runs_controls.ReplayView.as_view(), name="replay"),
     path(f"{_RUN}/pause/", runs_controls.PauseView.as_view(), name="pause"),
     path(f"{_RUN}/resume/", runs_controls.ResumeView.as_view(), name="resume"),

@@ -9,12 +9,13 @@ from uuid import UUID
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts_app.models import Role
 from tests.factories.accounts import Person, person, team
 from tests.factories.runs import advanced, refused, run_of, tenant_of, workflow, written
 from tests.factories.workflows import acting, handlers
-from workflows_app.models import WorkflowRun
+from workflows_app.models import RunLog, WorkflowRun
 from workflows_app.selectors import run_events, run_get
 from workflows_app.services.runs import execution_start
 
@@ -317,3 +318,53 @@ def test_the_runs_of_one_thing_are_a_part_for_its_page(ada: Person) -> None:
 def _events(somebody: Person, run_id: UUID) -> Any:
     with acting(tenant_of(somebody)):
         return run_events(run_id)
+
+
+def logged(somebody: Person, run_id: UUID, *lines: tuple[str, str]) -> None:
+    with acting(tenant_of(somebody)):
+        RunLog.objects.bulk_create(
+            RunLog(
+                organization_id=somebody.organization_id,
+                run_id=run_id,
+                seq=seq,
+                path="A/write",
+                step_key="write",
+                attempt=1,
+                level=level,
+                logger="deepspace.test",
+                message=message,
+                data={"number": seq},
+                at=timezone.now(),
+            )
+            for seq, (level, message) in enumerate(lines, 1)
+        )
+
+
+def test_log_lines_are_found_by_level_step_and_text(ada: Person) -> None:
+    run_id = run_of(ada, "write")
+    logged(ada, run_id, ("info", "asked the model"), ("error", "it <b>broke</b>"))
+    page = shown(ada, run_id, "logs/")
+    assert page.index("asked the model") < page.index("it &lt;b&gt;broke&lt;/b&gt;")
+    assert "asked the model" not in shown(ada, run_id, "logs/?level=error")
+    assert "asked the model" not in shown(ada, run_id, "logs/?q=broke")
+    assert "log__line" not in shown(ada, run_id, "logs/?step=another")
+    assert shown(ada, run_id, "logs/?level=loud&after=x")
+
+
+def test_new_log_lines_come_by_themselves_while_the_run_goes_on(ada: Person) -> None:
+    run_id = run_of(ada, "write")
+    logged(ada, run_id, ("info", "asked the model"))
+    page = shown(ada, run_id, "logs/")
+    news = re.search(r'hx-get="(/runs/[^"]+/logs/\?after=1)" hx-trigger="every 2s"', page)
+    assert news
+    part = {"HX-Request": "true"}
+    assert ada.client().get(news[1], headers=part).status_code == 204
+    advanced(ada, run_id)
+    assert "hx-trigger" not in html(ada.client().get(news[1], headers=part))
+
+
+def test_a_run_that_logged_nothing_says_so(ada: Person) -> None:
+    run_id = run_of(ada, "write")
+    press(ada, run_id, "cancel")
+    assert "No log lines" in shown(ada, run_id, "logs/")
+    assert person().client().get(f"/runs/{run_id}/logs/").status_code == 404

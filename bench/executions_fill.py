@@ -130,6 +130,7 @@ def _templates(owner: "psycopg.Connection[Any]") -> list[str]:
 def _others(owner: "psycopg.Connection[Any]", table: str) -> dict[str, str]:
     """The other columns that must not be NULL, each with an empty value: Django keeps defaults to itself."""
     empty = {"character varying": "''", "text": "''", "jsonb": "'{{}}'", "boolean": "false"}
+    empty |= {"timestamp with time zone": "now()"}
     rows = owner.execute(
         "SELECT column_name, data_type FROM information_schema.columns"
         " WHERE table_name = %s AND is_nullable = 'NO' AND column_default IS NULL",

@@ -46,7 +46,7 @@ _STUCK = """
             CASE WHEN run.is_ready AND workflow_ready_since(run.last_event_id, run.created_at, run.due_at)
                 < statement_timestamp() - %(queue)s * interval '1 s' THEN 'queue' END
         ], NULL) AS reasons
-        FROM workflow_runs AS run JOIN looked_at USING (id)
+        FROM workflow_runs AS run WHERE run.id = ANY(ARRAY(SELECT id FROM looked_at))
     )
     SELECT judged.id, judged.organization_id, organization.name, config.name, config.version, judged.stage,
            judged.status, judged.worker, judged.crash_attempts,

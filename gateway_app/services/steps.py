@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from accounts_app.exceptions import AddressRefused, PermissionRefused, TenantRequired
 from accounts_app.services.addresses import address_admitted
 from accounts_app.services.principals import can_write
+from billing_app.exceptions import ModelNotPriced
 from config import tracing
 from gateway_app.contracts import Ending
 from gateway_app.exceptions import ModelNotFound
@@ -69,7 +70,10 @@ class Route(Step):
             return None
         if model in [option.model for option in options] or not _may(call, model):
             return None
-        return _option(call, model)
+        try:
+            return _option(call, model)
+        except ModelNotPriced:  # what has no price is no cheaper way, and no reason to refuse the one asked for
+            return None
 
 
 class Limits(Step):

@@ -13,11 +13,13 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
 from accounts_app.tenancy.role import refuse_privileged_role  # noqa: E402
+from config.metrics import metrics_tidy  # noqa: E402
 from gateway_app.routing import websocket_urlpatterns  # noqa: E402
 from gateway_app.v1.application import application as v1_application  # noqa: E402
 from gateway_app.v1.application import is_v1  # noqa: E402
 
 refuse_privileged_role()
+metrics_tidy()
 
 
 def _origin_checked(inner: Any) -> Any:

@@ -36,6 +36,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric  # noqa: E402
 from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
 from prometheus_client.registry import Collector  # noqa: E402
 
+from config.metric_files import files_tidy, folder_locked  # noqa: E402
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # More values than this of one label are counted together: a mistake must not fill the memory of the one who asks.
 MOST_VALUES = 300
@@ -109,12 +111,26 @@ def source_register(name: str, source: Callable[[], Iterable[Reading]]) -> None:
 def metrics_text() -> bytes:
     """Return all figures of this machine's processes and of the sources, as Prometheus reads them."""
     registry = CollectorRegistry()
-    shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    if shared:
-        _forget_dead_gauges(Path(shared))
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     registry.register(_Readings())
-    return generate_latest(registry) + (b"" if shared else generate_latest(REGISTRY))
+    return _counted() + generate_latest(registry)
+
+
+def _counted() -> bytes:
+    shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not shared:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    with folder_locked(Path(shared)):
+        files_tidy(Path(shared))
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+def metrics_tidy() -> None:
+    """Gather what ended processes left behind; for processes as they start, because perhaps nobody ever scrapes."""
+    if shared := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        with folder_locked(Path(shared)):
+            files_tidy(Path(shared))
 
 
 class _Readings(Collector):
@@ -137,21 +153,3 @@ def _family(reading: Reading) -> GaugeMetricFamily:
     for values, figure in reading.values.items():
         family.add_metric(values, figure)
     return family
-
-
-def _forget_dead_gauges(folder: Path) -> None:
-    """A process that was killed has no live streams any more; its counters stay, for they only grow."""
-    for file in folder.glob("gauge_live*.db"):
-        process = file.stem.rpartition("_")[2]
-        if process.isdigit() and not _is_alive(int(process)):
-            file.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -22,8 +22,8 @@ BIG, SMALL = "big", "small"
 
 
 def price(**fields: Any) -> PriceRef:
-    zeros = [Decimal(0)] * 5
-    return PriceRef(uuid4(), "m", *zeros, effective_from=timezone.now() - timedelta(days=1), **fields)
+    free, begun = Decimal(0), timezone.now() - timedelta(days=1)
+    return PriceRef(uuid4(), "m", free, free, free, free, free, effective_from=begun, **fields)
 
 
 def routed(prices: dict[str, PriceRef], **wanted: Any) -> list[str]:

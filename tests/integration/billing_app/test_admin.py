@@ -126,7 +126,9 @@ def test_a_price_that_has_not_begun_can_be_withdrawn(staff: Client) -> None:
         price_current(model_key="admin-future", at=timezone.now() + timedelta(days=9))
 
 
-@pytest.mark.parametrize("tiers", ['{"high/1x1": 0.167}', '{"high/1x1": "much"}', '{"high/1x1": "-1"}', '{"high": "1"}', "[1]"])
+@pytest.mark.parametrize(
+    "tiers", ['{"high/1x1": 0.167}', '{"high/1x1": "much"}', '{"high/1x1": "-1"}', '{"high": "1"}', "[1]"]
+)
 def test_a_wrong_tier_is_named(staff: Client, tiers: str) -> None:
     begun = {"effective_from_0": "2026-11-01", "effective_from_1": "00:00:00"}
     page = staff.post("/admin/billing_app/price/add/", PRICE | begun | {"image_tiers": tiers})

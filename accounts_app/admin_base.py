@@ -1,5 +1,6 @@
 """What every room's admin builds on."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -30,10 +31,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return ["trace_link" if name == _TRACE else name for name in super().get_list_display(request)]
+        return [self._column(name) for name in super().get_list_display(request)]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        return ["trace_link" if name == _TRACE else name for name in super().get_fields(request, obj)]
+        return [self._column(name) for name in super().get_fields(request, obj)]
+
+    def _column(self, name: Any) -> Any:
+        if name == _TRACE:
+            return "trace_link"
+        return _bare_key(self.model, name) or name
 
     @admin.display(description=_("trace id"), ordering=_TRACE)
     def trace_link(self, row: Model) -> str:
@@ -42,6 +48,22 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not trace_id:
             return "–"
         return format_html('<a href="{}">{}</a>', reverse("admin:trace", args=[trace_id]), trace_id)
+
+
+def _bare_key(model: type[Model], name: Any) -> Callable[[Model], Any] | None:
+    """The column of a foreign key's own value, which needs no look at the other table; called what the key is called.
+
+    Django calls it by its Python name.
+    """
+    field = next((field for field in model._meta.local_fields if field.attname == name), None)  # noqa: SLF001
+    if field is None or field.name == name:
+        return None
+
+    @admin.display(description=field.verbose_name, ordering=name)
+    def column(row: Model) -> Any:
+        return getattr(row, name)
+
+    return column
 
 
 class EstimatedPaginator(Paginator):  # type: ignore[type-arg]

@@ -13,8 +13,8 @@ from gateway_app.services.secrets import credential_of
 
 # Whose models an endpoint of the operator's own (OPENAI_BASE_URL) is asked for.
 OPENAI = "openai"
-# Which one writes when nobody chose, best first.
-DEFAULTS = ("gpt-4o-mini", "claude-haiku-4-5", "deepseek-chat", "smollm2-135m-instruct")
+# Which one writes when nobody chose, best first. OpenAI names the first as what follows the second in January 2027.
+DEFAULTS = ("gpt-6-luna", "gpt-4o-mini", "claude-haiku-4-5", "deepseek-chat", "smollm2-135m-instruct")
 
 
 @dataclass(frozen=True)

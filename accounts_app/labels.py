@@ -36,9 +36,15 @@ LABELS = {
     "wallet": _("wallet"),
 }
 
+# Tables of libraries whose names their catalogues lack: one, many.
+TABLES = {"mfa.Authenticator": (_("second factor"), _("second factors"))}
+
 
 def labels_apply() -> None:
-    """Name each field of a room's model that has no name of its own and stands in LABELS."""
+    """Name each field of a room's model that has no name of its own and stands in LABELS, and the TABLES."""
+    for label, (one, many) in TABLES.items():
+        meta = apps.get_model(label)._meta  # noqa: SLF001
+        meta.verbose_name, meta.verbose_name_plural = one, many
     for model in apps.get_models():
         if not model._meta.app_label.endswith("_app"):  # noqa: SLF001 - Django's documented Meta API
             continue

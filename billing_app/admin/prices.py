@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from accounts_app.exceptions import InvalidInput
@@ -17,7 +18,7 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
     """Tiers are given as JSON, amounts as texts: ``{"high/1024x1024": "0.167"}``."""
 
     image_tiers = forms.JSONField(
-        label=_("image tiers"),
+        label=capfirst(_("image tiers")),
         required=False,
         initial=dict,
         help_text=_(

@@ -13,7 +13,7 @@ from tests.factories.accounts import person
 
 pytestmark = pytest.mark.django_db
 # The same in every language.
-NAMES = re.compile(r"ID|IP|URL|HTTP|JSON|SHA-256|Webhook", re.IGNORECASE)
+NAMES = re.compile(r"ID|IP|URL|HTTP|JSON|SHA-256|Webhook|token", re.IGNORECASE)
 OURS = [registered for registered in admin.site._registry.items() if registered[0]._meta.app_label.endswith("_app")]
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -9,7 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.admin_base import ReadOnlyAdmin
+from accounts_app.admin_base import ReadOnlyAdmin, amount_words
 from billing_app.models import ProviderReport, ProviderReportRow, ReconciliationDifference, ReconciliationRun
 from billing_app.services.reconciliation import difference_explain
 
@@ -27,8 +28,13 @@ FIGURES = {
 
 def figures_words(figures: Mapping[str, Any]) -> str:
     """Return figures by name as one line; what was not told is a dash."""
-    told = ((FIGURES.get(name, name), "–" if value is None else value) for name, value in figures.items())
-    return " · ".join(f"{name} {value}" for name, value in told)
+    return " · ".join(f"{FIGURES.get(name, name)} {_figure(name, value)}" for name, value in figures.items())
+
+
+def _figure(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    return amount_words(Decimal(value)) if name.endswith("_usd") else str(value)
 
 
 class Explained(admin.SimpleListFilter):

@@ -7,7 +7,6 @@ connection each, and writes together what comes together: the calls of one organ
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -17,6 +16,7 @@ import psycopg
 from django.db import OperationalError, connection, connections
 
 from gateway_app.services.batches import Batch
+from gateway_app.services.pg_wire import Wire
 
 Row = dict[str, Any]
 Answer = dict[str, Any]
@@ -32,6 +32,7 @@ class Item(NamedTuple):
 
 
 _BOOKS = "SELECT gateway_books(%s::jsonb)"
+_ASK = b"SELECT gateway_books($1::jsonb)"
 # Statements at once of one process. Organizations are spread over them; one that waits for a lock delays its own lane.
 LANES = 4
 
@@ -39,7 +40,7 @@ LANES = 4
 def books_write(item: Item) -> Answer:
     """Write one item in the open transaction; return its answer."""
     with connection.cursor() as cursor:
-        cursor.execute(_BOOKS, [_dump([[item]])])
+        cursor.execute(_BOOKS, [_dump([[item]]).decode()])
         ((answers,),) = cursor.fetchall()
     written: Answer = (orjson.loads(answers) if isinstance(answers, str) else answers)[0][0]
     return written
@@ -60,7 +61,7 @@ class Lane:
     """One connection, kept open, and what waits for it."""
 
     def __init__(self) -> None:
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._wire: Wire | None = None
         self._batch = Batch[Item, Answer](self._write)
 
     async def do(self, item: Item) -> Answer:
@@ -69,10 +70,9 @@ class Lane:
 
     async def close(self) -> None:
         """Close the connection; the next item opens another."""
-        gone, self._connection = self._connection, None
+        gone, self._wire = self._wire, None
         if gone is not None:
-            with suppress(psycopg.Error):
-                await gone.close()
+            await gone.close()
 
     async def _write(self, items: Sequence[Item]) -> Sequence[Answer]:
         groups = _grouped(items)
@@ -83,17 +83,18 @@ class Lane:
                 answers[index] = answer
         return answers
 
-    async def _execute(self, items: str) -> list[list[Answer]]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(**_parameters())
+    async def _execute(self, groups: bytes) -> list[list[Answer]]:
+        if self._wire is not None and not self._wire.is_open:
+            await self.close()
+        if self._wire is None:
+            self._wire = await Wire.open(_parameters())
         try:
-            cursor = await self._connection.execute(_BOOKS, [items])
-            row = await cursor.fetchone()
-        except (psycopg.OperationalError, psycopg.InterfaceError):
+            answer = await self._wire.ask(_ASK, groups)
+        except (psycopg.OperationalError, psycopg.InterfaceError, asyncio.CancelledError):
+            # Whatever may still come on this connection is nobody's answer any more.
             await self.close()
             raise
-        assert row
-        answers: list[list[Answer]] = row[0]
+        answers: list[list[Answer]] = orjson.loads(answer)
         return answers
 
 
@@ -154,10 +155,10 @@ def _grouped(items: Sequence[Item]) -> list[list[int]]:
     for index, (do, organization_id, _row, revisions) in enumerate(items):
         key = (organization_id, _ORDER.get(do, 2), do, tuple(revisions.values()) if revisions else ())
         groups.setdefault(key, []).append(index)
-    return [groups[key] for key in sorted(groups)]
+    return [sorted(groups[key], key=lambda index: items[index].row["id"]) for key in sorted(groups)]
 
 
-def _dump(groups: Sequence[Sequence[Item]]) -> str:
+def _dump(groups: Sequence[Sequence[Item]]) -> bytes:
     told = [
         {
             "organization": group[0].organization_id,
@@ -168,4 +169,4 @@ def _dump(groups: Sequence[Sequence[Item]]) -> str:
         }
         for group in groups
     ]
-    return orjson.dumps(told, default=str).decode()
+    return orjson.dumps(told, default=str)

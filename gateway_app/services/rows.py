@@ -31,7 +31,7 @@ def call_row(call: Call) -> Row:
     request, card = call.request, call.card
     call_id = str(call.id)
     return {
-        "id": call_id,
+        "id": call.id,
         "user": call.tenant.user_id,
         "hold": call.hold_id,
         "key": f"call:{call_id}",

@@ -1,7 +1,7 @@
 -- What happens to calls, in one transaction: [{"organization", "user" (of the first item), "do", "revisions" (of an
--- opening, or null), "items": [...]}] → a list of answers for each of these groups, at the same places. Calls that come
--- together are written together: the hot row, an organization's wallet, is locked, changed and flushed once for all of
--- them, and each table is written by one statement.
+-- opening, or null), "items": [...]}] → a list of answers for each of these groups, at the same places. Items come in
+-- the order of their ids. Calls that come together are written together: the hot row, an organization's wallet, is
+-- locked, changed and flushed once for all of them, and each table is written by one statement.
 CREATE FUNCTION gateway_books(p_groups jsonb) RETURNS jsonb LANGUAGE plpgsql
 -- Calls and usage are partitioned: planned for each new id, they take longer to plan than to write. And a plan that is
 -- kept must not rest on how small a table was when it was made.

@@ -15,10 +15,13 @@ BEGIN
     );
 END $$;
 
--- Write how calls ended: their rows, last tries, usage and answers. Their holds have been ended before.
+-- Write how calls ended: their rows, last tries, usage and answers. Their holds have been ended before. The items come
+-- in the order of their ids, so that the first and the last tell which months are written, before the others are opened.
 CREATE FUNCTION gateway_calls_end(p_organization uuid, p_items jsonb) RETURNS void
 LANGUAGE plpgsql STRICT AS $$
 DECLARE
+    v_first uuid := p_items->0->>'id';
+    v_last uuid := p_items->-1->>'id';
     v_count int;
 BEGIN
     UPDATE gateway_calls SET
@@ -33,7 +36,8 @@ BEGIN
         cached_input_tokens int, cache_write_tokens int, visible_output_tokens int, reasoning_tokens int, images int,
         cost_usd numeric, first_token_ms int, latency_ms int, finish_reason text
     )
-    WHERE gateway_calls.id = n.id AND gateway_calls.status <> 'settled';
+    WHERE gateway_calls.id = n.id AND gateway_calls.id BETWEEN v_first AND v_last
+      AND gateway_calls.status <> 'settled';
     GET DIAGNOSTICS v_count = ROW_COUNT;
     IF v_count <> jsonb_array_length(p_items) THEN
         RAISE EXCEPTION 'a call was settled without its hold';
@@ -99,8 +103,8 @@ BEGIN
         RETURN to_jsonb(v_answers);
     END IF;
     PERFORM gateway_calls_end(p_organization, (
-        SELECT jsonb_agg(value) FROM jsonb_array_elements(p_items) WITH ORDINALITY AS i (value, n)
-        WHERE v_answers[n] IS NOT NULL HAVING count(*) > 0
+        SELECT jsonb_agg(value ORDER BY n) FROM jsonb_array_elements(p_items) WITH ORDINALITY AS i (value, n)
+        WHERE v_answers[n] IS NOT NULL
     ));
     FOR v_number IN 1 .. cardinality(v_answers) LOOP
         IF v_answers[v_number] IS NULL THEN

@@ -11,6 +11,7 @@ class AccountsConfig(AppConfig):
         # Each registers itself: signal receivers, the trace header of jobs, the role check, the API's auth schemes.
         from accounts_app import receivers  # noqa: F401
         from accounts_app.api import schema  # noqa: F401
+        from accounts_app.labels import labels_apply
         from accounts_app.services import jobs  # noqa: F401
         from accounts_app.services.traces import trace_source_register
         from accounts_app.tenancy import role  # noqa: F401
@@ -20,3 +21,4 @@ class AccountsConfig(AppConfig):
         # Once, after the last migration: Django sends the signal for each room.
         post_migrate.connect(guard_after_migrate, sender=self)
         trace_source_register("accounts", trace_source)
+        labels_apply()

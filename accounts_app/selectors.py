@@ -1,12 +1,13 @@
 """Reads of this room. Each also names its organization: the index is on it, and the policies are the second lock."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Lower
 
 from accounts_app.contracts import OrganizationChoice
-from accounts_app.models import ApiKey, AuditLog, Invitation, IpRule, Membership, Organization, Project
+from accounts_app.models import ApiKey, AuditLog, Invitation, IpRule, Membership, Organization, Project, User
 from accounts_app.services.principals import can_manage
 from accounts_app.tenancy.context import current_organization_id, current_tenant, current_user_id
 
@@ -46,6 +47,18 @@ def organization_choices() -> list[OrganizationChoice]:
 def organization_is_mine(organization_id: UUID) -> bool:
     """Whether the bound person belongs to this organization."""
     return Membership.objects.filter(user_id=current_user_id(), organization_id=organization_id).exists()
+
+
+def subject_names(ids: Iterable[UUID | None]) -> dict[UUID, str]:
+    """Return what people call projects, keys, members and organizations, whoever's they are, by id; for operators.
+
+    Four queries.
+    """
+    wanted = {pk for pk in ids if pk}
+    named = ((Organization, "name"), (Project, "name"), (ApiKey, "name"), (User, "email"))
+    return {
+        pk: name for model, field in named for pk, name in model.objects.filter(pk__in=wanted).values_list("pk", field)
+    }
 
 
 def audit_recent(limit: int = 20) -> QuerySet[AuditLog]:

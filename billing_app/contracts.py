@@ -65,7 +65,8 @@ class HoldRef:
 class PriceRef:
     """One version of a model's price: USD per 1,000,000 tokens of each bucket, per request and per image.
 
-    ``image_tiers`` maps "quality/size" to USD per image; an image that no tier names costs ``per_image``.
+    ``image_tiers`` maps "quality/size" to USD per image; an image that no tier names costs ``per_image``; where that
+    is 0, it is refused.
     """
 
     id: UUID

@@ -30,6 +30,14 @@ def refuse_privileged_role(**_signal: Any) -> None:
         raise SystemExit(str(refused)) from refused  # Celery would only log any other exception
 
 
+@worker_init.connect
+def tidy_metrics(**_signal: Any) -> None:
+    """Gather what the workers before this one counted."""
+    from config.metrics import metrics_tidy
+
+    metrics_tidy()
+
+
 @app.on_after_configure.connect
 def collect_schedules(sender: Celery, **_signal: Any) -> None:
     """Give beat what each room's ``schedule`` module asks for; rooms without one have nothing to do by the clock."""

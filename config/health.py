@@ -4,13 +4,16 @@ Postgres is needed: without it no call can be paid, so none is made. Without Red
 answered, but live streams, limits and background work are not what they should be: that is degraded, not down.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import lru_cache
 from typing import Any
 
+import psycopg
 from django.conf import settings
-from django.db import Error, connection
+from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 from redis import Redis, RedisError
 
@@ -19,10 +22,11 @@ from config.heartbeats import BEAT, QUEUES, queues_alive
 
 OK, DOWN, DEGRADED, UNKNOWN = "ok", "down", "degraded", "unknown"
 NEEDED = ("postgres", "migrations")
-# Seconds that Redis may take; Postgres has the pool's own limit.
+# Seconds that all of it may take: whoever asks wants to know now, also when what is asked about says nothing.
 TIMEOUT = 1.0
 
 Part = dict[str, Any]
+Parts = Mapping[str, Part]
 
 
 _rooms: dict[str, Callable[[], Part]] = {}
@@ -37,38 +41,81 @@ def part_register(name: str, check: Callable[[], Part]) -> None:
 
 
 def readiness() -> tuple[bool, dict[str, Any]]:
-    """Return whether calls can be served, and ``{"status", "degraded", "parts": {name: {"state", …}}}``."""
-    postgres = _timed(_postgres)
-    migrations = _timed(_migrations) if postgres["state"] == OK else {"state": UNKNOWN}
-    parts = {"postgres": postgres, "migrations": migrations, **_redis_parts(), "broker": _broker()}
-    parts |= {name: _timed(check) if postgres["state"] == OK else {"state": UNKNOWN} for name, check in _rooms.items()}
+    """Return whether calls can be served, and ``{"status", "degraded", "parts": {name: {"state", …}}}``.
+
+    Takes TIMEOUT seconds at most; what has not answered by then is down.
+    """
+    until = time.monotonic() + TIMEOUT
+    checks = {check: _begun(check) for check in (_postgres_parts, _redis_parts, _broker_parts, _room_parts)}
+    parts = {name: part for check, future in checks.items() for name, part in _answer(check, future, until).items()}
     failing = [name for name, part in parts.items() if part["state"] != OK]
     serves = not set(failing) & set(NEEDED)
     status = "unavailable" if not serves else "degraded" if failing else "ready"
     return serves, {"status": status, "degraded": failing, "parts": parts}
 
 
-def _timed(check: Callable[[], Part]) -> Part:
-    began = time.monotonic()
+Check = Callable[[], Parts]
+_begun_already: dict[Check, "Future[Parts]"] = {}
+_lock = threading.Lock()
+
+
+def _begun(check: Check) -> "Future[Parts]":
+    """Run ``check`` in a thread, unless it still waits since somebody asked before: one thread at most hangs."""
+    with _lock:
+        future = _begun_already.get(check)
+        if future is None or future.done():
+            future = _begun_already[check] = Future()
+            threading.Thread(target=_run, args=(check, future), name="readiness", daemon=True).start()
+        return future
+
+
+def _run(check: Check, future: "Future[Parts]") -> None:
     try:
-        part = check()
-    except Error as error:  # its text may quote the address with the password
-        part = {"state": DOWN, "error": type(error).__name__}
-    return {**part, "ms": round((time.monotonic() - began) * 1000, 1)}
+        future.set_result(check())
+    except Exception as error:  # noqa: BLE001 - whoever waits is told
+        future.set_exception(error)
 
 
-def _postgres() -> Part:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return {"state": OK}
+def _answer(check: Check, future: "Future[Parts]", until: float) -> Parts:
+    try:
+        return future.result(timeout=max(0.0, until - time.monotonic()))
+    except TimeoutError:
+        return _down(check, "Timeout")
+    except (psycopg.Error, DatabaseError, RedisError, *broker_errors()) as error:  # its text may quote the address with the password
+        return _down(check, type(error).__name__)
 
 
-def _migrations() -> Part:
+def _down(check: Check, error: str) -> Parts:
+    """What is known when a service does not answer: nothing about what only it can tell."""
+    down, unknown = {"state": DOWN, "error": error}, {"state": UNKNOWN}
+    if check is _postgres_parts:
+        return {"postgres": down, "migrations": unknown}
+    if check is _broker_parts:
+        return {"broker": down}
+    if check is _room_parts:
+        return dict.fromkeys(_rooms, unknown)
+    return {"redis": down, "workers": unknown, "scheduler": unknown}
+
+
+def _postgres_parts() -> Parts:
+    """Ask on a connection of its own: the pool may be busy, or wait for a server that comes back."""
+    began = time.monotonic()
+    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as asked:
+        asked.execute("SELECT 1")
+        postgres = {"state": OK, "ms": _ms(began)}
+        began = time.monotonic()
+        return {"postgres": postgres, "migrations": {**_migrations(asked), "ms": _ms(began)}}
+
+
+def _ms(began: float) -> float:
+    return round((time.monotonic() - began) * 1000, 1)
+
+
+def _migrations(asked: "psycopg.Connection[Any]") -> Part:
     """Whether every migration of this release is in the database; asked until it is, then remembered."""
     if not _applied:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT app, name FROM django_migrations")
-            missing = _migrations_of_this_release() - set(cursor.fetchall())
+        rows = asked.execute("SELECT app, name FROM django_migrations").fetchall()
+        missing = _migrations_of_this_release() - set(rows)
         if missing:
             return {"state": DOWN, "missing": sorted(".".join(pair) for pair in missing)[:20]}
         _applied.append(True)
@@ -83,30 +130,31 @@ def _migrations_of_this_release() -> frozenset[tuple[str, str]]:
     return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
 
 
-def _broker() -> Part:
+def _redis_parts() -> Parts:
     began = time.monotonic()
-    try:
-        depths = queue_depths(QUEUES)
-    except broker_errors() as error:  # its text may quote the address with the password
-        return {"state": DOWN, "error": type(error).__name__}
-    return {"state": OK, "ms": round((time.monotonic() - began) * 1000, 1), "waiting": depths}
-
-
-def _redis_parts() -> Mapping[str, Part]:
-    try:
-        with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT) as redis:
-            began = time.monotonic()
-            alive = queues_alive(redis)
-            took = round((time.monotonic() - began) * 1000, 1)
-    except RedisError as error:
-        return {
-            "redis": {"state": DOWN, "error": type(error).__name__},
-            "workers": {"state": UNKNOWN},
-            "scheduler": {"state": UNKNOWN},
-        }
+    with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT) as redis:
+        alive = queues_alive(redis)
     queues = {queue: alive.get(queue, 0) for queue in QUEUES}
     return {
-        "redis": {"state": OK, "ms": took},
+        "redis": {"state": OK, "ms": _ms(began)},
         "workers": {"state": OK if all(queues.values()) else DEGRADED, "queues": queues},
         "scheduler": {"state": OK if alive.get(BEAT) else DEGRADED},
     }
+
+
+def _broker_parts() -> Parts:
+    began = time.monotonic()
+    depths = queue_depths(QUEUES)
+    return {"broker": {"state": OK, "ms": _ms(began), "waiting": depths}}
+
+
+def _room_parts() -> Parts:
+    """Ask the rooms, which read Postgres through Django's connection of this thread."""
+    parts = {}
+    try:
+        for name, check in _rooms.items():
+            began = time.monotonic()
+            parts[name] = {**check(), "ms": _ms(began)}
+    finally:
+        connection.close()
+    return parts

@@ -79,8 +79,15 @@ _LOCAL = Source("DeepSpace: a token price, so that the use of this machine is se
 
 _LONG = 1_047_576
 
+# How hard a model is to think in our own steps, unless a prompt says otherwise (`reasoning_effort`). Their limits of
+# tokens are made for the text alone; thoughts would use them up before the first word.
+EFFORTS = {"gpt-6-luna": "none"}
+
 # Priced still, because endpoints of others serve them under the same name.
 _RETIRED = _("OpenAI itself no longer serves it.")
+# https://developers.openai.com/api/docs/deprecations, read on 2026-11-22.
+_UNTIL_DECEMBER = _("OpenAI itself serves it until 11 December 2026.")
+_UNTIL_JANUARY = _("OpenAI itself serves it until 14 January 2027.")
 # Images that are sent in cost more than text: all that is read is charged at their rate.
 _PICTURES = _("What it reads, text too, is charged at the price of images.")
 
@@ -99,12 +106,25 @@ _image = _of("openai", _OPENAI_MODELS, IMAGE)
 _anthropic, _deepseek, _local = _of("anthropic", _ANTHROPIC), _of("deepseek", _DEEPSEEK), _of("local", _LOCAL)
 
 MODELS = (
-    _openai("gpt-4o", "GPT-4o", 128_000, 16_384, ("2.50", "1.25", "10.00"), fallback="gpt-4o-mini"),
-    _openai("gpt-4o-mini", "GPT-4o mini", 128_000, 16_384, ("0.15", "0.075", "0.60")),
-    _openai("gpt-4.1", "GPT-4.1", _LONG, 32_768, ("2.00", "0.50", "8.00"), fallback="gpt-4.1-mini"),
-    _openai("gpt-4.1-mini", "GPT-4.1 mini", _LONG, 32_768, ("0.40", "0.10", "1.60")),
+    _openai(
+        "gpt-4o", "GPT-4o", 128_000, 16_384, ("2.50", "1.25", "10.00"), note=_UNTIL_JANUARY, fallback="gpt-4o-mini"
+    ),
+    _openai("gpt-4o-mini", "GPT-4o mini", 128_000, 16_384, ("0.15", "0.075", "0.60"), note=_UNTIL_JANUARY),
+    _openai(
+        "gpt-4.1", "GPT-4.1", _LONG, 32_768, ("2.00", "0.50", "8.00"), note=_UNTIL_JANUARY, fallback="gpt-4.1-mini"
+    ),
+    _openai("gpt-4.1-mini", "GPT-4.1 mini", _LONG, 32_768, ("0.40", "0.10", "1.60"), note=_UNTIL_JANUARY),
     _openai("gpt-4.1-nano", "GPT-4.1 nano", _LONG, 32_768, ("0.10", "0.025", "0.40"), note=_RETIRED),
-    _openai("gpt-5", "GPT-5", 400_000, 128_000, ("1.25", "0.125", "10.00"), is_reasoning=True, fallback="gpt-5-mini"),
+    _openai(
+        "gpt-5",
+        "GPT-5",
+        400_000,
+        128_000,
+        ("1.25", "0.125", "10.00"),
+        is_reasoning=True,
+        note=_UNTIL_DECEMBER,
+        fallback="gpt-5-mini",
+    ),
     _openai(
         "gpt-5-mini",
         "GPT-5 mini",
@@ -112,9 +132,12 @@ MODELS = (
         128_000,
         ("0.25", "0.025", "2.00"),
         is_reasoning=True,
+        note=_UNTIL_DECEMBER,
         fallback="gpt-5-nano",
     ),
-    _openai("gpt-5-nano", "GPT-5 nano", 400_000, 128_000, ("0.05", "0.005", "0.40"), is_reasoning=True),
+    _openai(
+        "gpt-5-nano", "GPT-5 nano", 400_000, 128_000, ("0.05", "0.005", "0.40"), is_reasoning=True, note=_UNTIL_DECEMBER
+    ),
     _openai(
         "o1",
         "o1",
@@ -125,7 +148,16 @@ MODELS = (
         note=_RETIRED,
         fallback="gpt-5-mini",
     ),
-    _openai("o3", "o3", 200_000, 100_000, ("2.00", "0.50", "8.00"), is_reasoning=True, fallback="gpt-5-mini"),
+    _openai(
+        "o3",
+        "o3",
+        200_000,
+        100_000,
+        ("2.00", "0.50", "8.00"),
+        is_reasoning=True,
+        note=_UNTIL_DECEMBER,
+        fallback="gpt-5-mini",
+    ),
     _openai(
         "o3-mini",
         "o3-mini",

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts_app.admin_base import ReadOnlyAdmin
 from prompts_app.models import (
@@ -68,11 +69,16 @@ class PromptVersionAdmin(ReadOnlyAdmin):
 
 @admin.register(PromptRun)
 class PromptRunAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "organization", "prompt", "status", "model", "total_tokens", "cost_usd", "error_code"]
+    list_display = ["created_at", "organization", "prompt", "status", "model", "tokens", "cost_usd", "error_code"]
     list_filter = ["status", "model"]
     list_select_related = ["prompt", "organization"]
     search_fields = ["=id", "=trace_id", "=operation_key", "prompt__key"]
     date_hierarchy = "created_at"
+
+    @admin.display(description=_("tokens"))
+    def tokens(self, row: PromptRun) -> int:
+        """Return all tokens of the run."""
+        return row.total_tokens
 
 
 @admin.register(PromptBootstrapRun)

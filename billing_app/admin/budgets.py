@@ -6,7 +6,7 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.admin_base import ReadOnlyAdmin
+from accounts_app.admin_base import ReadOnlyAdmin, SubjectMixin, amount_words
 from billing_app.models import Budget, BudgetWindow
 from billing_app.services.budgets import (
     budget_change,
@@ -51,16 +51,16 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Budget)
-class BudgetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class BudgetAdmin(SubjectMixin):
     """Every organization's budgets. Whose one is, and its period, stay: set another one beside it."""
 
     form = BudgetForm
     list_display = [
         "organization",
         "scope",
-        "subject_id",
+        "subject",
         "period",
-        "limit_usd",
+        "limit",
         "soft_percent",
         "on_exceed",
         "is_active",
@@ -71,10 +71,17 @@ class BudgetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["=id", "=subject_id", "=organization__id", "organization__name"]
     autocomplete_fields = ["organization"]
     date_hierarchy = "created_at"
-    fields = ["organization", "scope", "subject_id", "period", *CHANGEABLE]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return ["organization", "scope", "subject" if obj else "subject_id", "period", *CHANGEABLE]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["organization", "scope", "subject_id", "period"] if obj else []
+        return ["organization", "scope", "subject", "period"] if obj else []
+
+    @admin.display(description=_("limit (USD)"), ordering="limit_usd")
+    def limit(self, budget: Budget) -> str:
+        """Return the limit without idle zeros."""
+        return amount_words(budget.limit_usd)
 
     def save_model(self, request: HttpRequest, obj: Budget, form: forms.Form, change: bool) -> None:
         changes = {name: getattr(obj, name) for name in CHANGEABLE}

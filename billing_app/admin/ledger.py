@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.admin_base import ReadOnlyAdmin
+from accounts_app.admin_base import ReadOnlyAdmin, amount_words
 from accounts_app.services.audit import audit_record
 from billing_app.admin.money import MoneyForm, money_page
 from billing_app.models import Hold, HoldStatus, Transaction
@@ -100,7 +100,11 @@ class HoldAdmin(ReadOnlyAdmin):
         """Ask for amount and reason, then pay back."""
         hold = get_object_or_404(Hold.objects.select_related("organization"), pk=hold_id)
         lead = gettext("%(organization)s: captured %(captured)s USD, of which %(refunded)s USD were paid back.")
-        figures = {"organization": hold.organization, "captured": hold.captured, "refunded": hold.refunded}
+        figures = {
+            "organization": hold.organization,
+            "captured": amount_words(hold.captured),
+            "refunded": amount_words(hold.refunded),
+        }
         return money_page(
             self,
             request,

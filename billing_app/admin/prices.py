@@ -6,20 +6,25 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from accounts_app.exceptions import InvalidInput
 from billing_app.models import Price
-from billing_app.services.prices import price_set, price_withdraw
+from billing_app.services.prices import image_tiers_checked, price_set, price_withdraw
 
 
 class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
     """Tiers are given as JSON, amounts as texts: ``{"high/1024x1024": "0.167"}``."""
 
     image_tiers = forms.JSONField(
-        label=_("image tiers"),
+        label=capfirst(_("image tiers")),
         required=False,
         initial=dict,
-        help_text=_('USD per image by quality and size, such as {"high/1024x1024": "0.167"}.'),
+        help_text=_(
+            'USD per image by quality and size, such as {"high/1024x1024": "0.167"}. Images of any other cost the '
+            "price per image; where that is 0, calls for them are refused."
+        ),
     )
 
     def clean_image_tiers(self) -> dict[str, str]:
@@ -28,9 +33,11 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
         if not isinstance(given, dict) or not all(isinstance(usd, str) for usd in given.values()):
             raise forms.ValidationError(_("Write an object whose values are amounts in quotation marks."))
         try:
-            tiers_of(given)
+            image_tiers_checked(tiers_of(given))
         except InvalidOperation:
             raise forms.ValidationError(_("This is not an amount of money.")) from None
+        except InvalidInput as error:
+            raise forms.ValidationError(error.message) from None
         return given
 
 

@@ -1,8 +1,26 @@
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts_app.admin_base import EstimatedPaginator, ReadOnlyAdmin
+from billing_app.endings import ENDINGS
 from billing_app.models import TaskUsage, UsageDaily, UsageRecord
+
+
+class OfEnding(admin.SimpleListFilter):
+    """The endings by their words; none of the records is read to find them."""
+
+    title = _("ending")
+    parameter_name = "ending"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, Any]]:
+        return list(ENDINGS.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
+        return queryset.filter(ending=self.value()) if self.value() else queryset
 
 
 @admin.register(UsageRecord)
@@ -12,7 +30,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     list_display = [
         "created_at",
         "model",
-        "ending",
+        "ending_words",
         "input_tokens",
         "output_tokens",
         "cost_usd",
@@ -22,7 +40,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         "endpoint",
         "trace_id",
     ]
-    list_filter = ["ending", "provider", "endpoint", "model"]
+    list_filter = [OfEnding, "provider", "endpoint", "model"]
     list_select_related = ["organization"]
     search_fields = [
         "=id",
@@ -38,6 +56,14 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     paginator = EstimatedPaginator
     show_full_result_count = False
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return [self.ending_words if name == "ending" else name for name in super().get_fields(request, obj)]
+
+    @admin.display(description=_("ending"), ordering="ending")
+    def ending_words(self, record: UsageRecord) -> str:
+        """Return how the call ended, in words."""
+        return str(ENDINGS.get(record.ending, record.ending))
 
 
 @admin.register(UsageDaily)

@@ -1,4 +1,3 @@
-from decimal import Decimal
 from uuid import UUID
 
 from django import forms
@@ -11,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.admin_base import ReadOnlyAdmin
+from accounts_app.admin_base import ReadOnlyAdmin, amount_words
 from billing_app.admin.money import MoneyForm, money_page
 from billing_app.models import Budget, Hold, Transaction, UsageRecord, Wallet
 from billing_app.services.wallets import wallet_adjust
@@ -37,9 +36,9 @@ class WalletAdmin(ReadOnlyAdmin):
     change_form_template = "billing_app/admin/wallet_change_form.html"
 
     @admin.display(description=_("available (USD)"))
-    def left(self, wallet: Wallet) -> Decimal:
+    def left(self, wallet: Wallet) -> str:
         """What holds have not set aside."""
-        return wallet.available
+        return amount_words(wallet.available)
 
     @admin.display(description=_("books"))
     def books(self, wallet: Wallet) -> SafeString:
@@ -59,7 +58,11 @@ class WalletAdmin(ReadOnlyAdmin):
         """Ask for amount and reason, then write the entry."""
         wallet = get_object_or_404(Wallet.objects.select_related("organization"), pk=wallet_id)
         lead = gettext("%(organization)s: balance %(balance)s USD, of which %(frozen)s USD are frozen.")
-        figures = {"organization": wallet.organization, "balance": wallet.balance, "frozen": wallet.frozen}
+        figures = {
+            "organization": wallet.organization,
+            "balance": amount_words(wallet.balance),
+            "frozen": amount_words(wallet.frozen),
+        }
         return money_page(
             self,
             request,

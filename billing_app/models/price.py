@@ -25,7 +25,7 @@ class Price(models.Model):
     reasoning = models.DecimalField(_("reasoning (USD per 1M tokens)"), max_digits=20, decimal_places=10)
     per_request = models.DecimalField(_("per request (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))
     per_image = models.DecimalField(_("per image (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))
-    # "quality/size" → USD per image, as text; an image that no tier names costs `per_image`.
+    # "quality/size" → USD per image, as text; an image that no tier names costs `per_image`, is refused if that is 0.
     image_tiers = models.JSONField(_("image tiers"), default=dict, blank=True)
     source = models.CharField(_("source"), max_length=300)
     source_date = models.DateField(_("date of the source"), null=True, blank=True)

@@ -1,18 +1,17 @@
-"""Who and what spent the money, from the roll-ups; the records themselves are never summed here."""
+"""Who and what spent the money, from the roll-up of days; of tasks from their calls."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import Count, Sum
 
 from billing_app.contracts import ZERO, UsageTotals
-from billing_app.models import TaskUsage
-from billing_app.selectors.usage import SUMS, days_of, totals_of
+from billing_app.selectors.usage import SUMS, days_of, totals_of, usage_records
 
 
 class Dimension(StrEnum):
@@ -69,7 +68,12 @@ def spend_of(
     return {item: paid.get(item, ZERO) for item in ids}
 
 
-def spend_by_task(organization_id: UUID, *, limit: int = 100) -> tuple[Share, ...]:
-    """Return the ``limit`` dearest tasks with all that they have used so far, dearest first."""
-    rows = TaskUsage.objects.filter(organization_id=organization_id).order_by("-charged_usd", "task_id")
-    return tuple(Share(row["task_id"], totals_of(row)) for row in rows.values("task_id", "calls", *SUMS)[:limit])
+def spend_by_task(organization_id: UUID, start: date, end: date, *, limit: int = 100) -> tuple[Share, ...]:
+    """Return the ``limit`` dearest tasks from ``start`` to ``end`` (UTC, both included), dearest first.
+
+    From the records themselves, along the index of those that were made for tasks: no roll-up has both task and day.
+    """
+    since, until = (datetime.combine(day, time.min, tzinfo=UTC) for day in (start, end + timedelta(days=1)))
+    made = usage_records(organization_id).filter(task_id__isnull=False, created_at__gte=since, created_at__lt=until)
+    rows = made.values("task_id").annotate(calls=Count("pk"), **SUMS).order_by("-charged_usd", "task_id")
+    return tuple(Share(row["task_id"], totals_of(row)) for row in rows[:limit])

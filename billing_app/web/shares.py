@@ -33,7 +33,7 @@ class ShareRow:
 
 @dataclass(frozen=True)
 class Shares:
-    """Spending of a period (of all time for tasks) by one dimension, dearest first, and each day of the period."""
+    """Spending of a period by one dimension, dearest first, and each day of the period."""
 
     by: str
     rows: tuple[ShareRow, ...]
@@ -47,7 +47,8 @@ def shares_of(organization_id: UUID, by: str, period: Period, names: Callable[[]
     days = selectors.spend_by_day(organization_id, period.start, period.end)
     total = _sum(days)
     if by == TASK:
-        rows = tuple(_task_row(share) for share in spend_by_task(organization_id))
+        tasks = spend_by_task(organization_id, period.start, period.end)
+        rows = tuple(_row(share, str(share.value)[:8], total.charged_usd, is_task=True) for share in tasks)
         return Shares(by, rows, days, _chart(days, []), total)
     dimension = Dimension(by)
     shares = spend_by(organization_id, dimension, period.start, period.end)
@@ -90,14 +91,10 @@ def _labels(dimension: Dimension, shares: tuple[Share, ...], names: Callable[[],
     return {share.value: known(share.value) for share in shares}
 
 
-def _row(share: Share, label: str, total: Decimal) -> ShareRow:
+def _row(share: Share, label: str, total: Decimal, *, is_task: bool = False) -> ShareRow:
     percent = round(share.totals.charged_usd / total * 100) if total else 0
-    return ShareRow(label, str(share.value or ""), share.totals, percent)
-
-
-def _task_row(share: Share) -> ShareRow:
-    task_id = share.value if isinstance(share.value, UUID) else None
-    return ShareRow(str(share.value)[:8], str(share.value), share.totals, 0, task_id)
+    task_id = share.value if is_task and isinstance(share.value, UUID) else None
+    return ShareRow(label, str(share.value or ""), share.totals, percent, task_id)
 
 
 def _sum(days: tuple[DaySpend, ...]) -> UsageTotals:

@@ -4,7 +4,9 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
+from accounts_app.admin_base import SubjectMixin
 from accounts_app.exceptions import InvalidInput
 from gateway_app.models import RateLimit
 from gateway_app.services.limits import rate_limit_check, rate_limit_remove, rate_limit_set
@@ -33,20 +35,24 @@ class RateLimitForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(RateLimit)
-class RateLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class RateLimitAdmin(SubjectMixin):
     """Every organization's limits. Whose one is stays: another subject has a limit of its own."""
 
     form = RateLimitForm
-    list_display = ["organization", "scope", "subject_id", "requests_per_minute", "tokens_per_minute", "updated_at"]
+    subject_help = _("The id of the project, member or API key; for the whole organization its own.")
+    list_display = ["organization", "scope", "subject", "requests_per_minute", "tokens_per_minute", "updated_at"]
     list_filter = ["scope"]
     list_select_related = ["organization"]
     search_fields = ["=id", "=organization__id", "=subject_id", "organization__name"]
     autocomplete_fields = ["organization"]
     date_hierarchy = "created_at"
-    fields = ["organization", "scope", "subject_id", "requests_per_minute", "tokens_per_minute"]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        whose = "subject" if obj else "subject_id"
+        return ["organization", "scope", whose, "requests_per_minute", "tokens_per_minute"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["organization", "scope", "subject_id"] if obj else []
+        return ["organization", "scope", "subject"] if obj else []
 
     def save_model(self, request: HttpRequest, obj: RateLimit, form: Any, change: bool) -> None:
         obj.pk = rate_limit_set(

@@ -18,7 +18,9 @@ class PriceSerializer(serializers.Serializer[PriceRef]):
     reasoning = _usd()
     per_request = _usd()
     per_image = _usd()
-    image_tiers = serializers.DictField(child=_usd(), help_text="USD per image by quality/size; others cost per_image.")
+    image_tiers = serializers.DictField(
+        child=_usd(), help_text="USD per image by quality/size; others cost per_image and are refused where that is 0."
+    )
 
 
 class ModelSerializer(serializers.Serializer[ModelCard]):

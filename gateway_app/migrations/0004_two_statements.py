@@ -11,7 +11,8 @@ import accounts_app.ids
 from accounts_app.tenancy.partitions import partition_monthly
 from accounts_app.tenancy.rls import enable_rls
 
-SQL = Path(__file__).parent.parent / "sql"
+# As they were then.
+SQL = Path(__file__).parent / "sql_0004"
 FUNCTIONS = ("is_stale", "claim", "open", "attempt_add", "settle", "lease", "extend", "retry", "books")
 
 # The migration sees every organization's rows. Foreign keys are checked before the tables change again.

@@ -1,5 +1,7 @@
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Least
+from django.db.models.lookups import GreaterThanOrEqual
 from django.utils.translation import gettext_lazy as _
 
 from accounts_app.ids import uuid7
@@ -26,7 +28,7 @@ class GatewayAttempt(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     organization = models.ForeignKey(
-        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_constraint=False
+        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
     call = models.ForeignKey(
         GatewayCall,
@@ -35,15 +37,15 @@ class GatewayAttempt(models.Model):
         verbose_name=_("call"),
         db_constraint=False,
     )
-    number = models.PositiveSmallIntegerField(_("number"))
+    number = models.SmallIntegerField(_("number"))
     provider = models.CharField(_("provider"), max_length=60)
     status = models.CharField(_("status"), max_length=10, choices=AttemptStatus, default=AttemptStatus.RUNNING)
-    http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
+    http_status = models.SmallIntegerField(_("HTTP status"), null=True, blank=True)
     error = models.CharField(_("error"), max_length=300, blank=True)
     upstream_request_id = models.CharField(_("provider's request id"), max_length=120, blank=True)
     started_at = models.DateTimeField(_("started at"))
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
-    latency_ms = models.PositiveIntegerField(_("took (ms)"), null=True, blank=True)
+    latency_ms = models.IntegerField(_("took (ms)"), null=True, blank=True)
 
     class Meta:
         db_table = "gateway_attempts"
@@ -52,6 +54,12 @@ class GatewayAttempt(models.Model):
         ordering = ["call", "number"]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=AttemptStatus.values), name="attempt_status_known"),
+            models.CheckConstraint(
+                condition=GreaterThanOrEqual(
+                    Least("number", "http_status", "latency_ms", output_field=models.IntegerField()), 0
+                ),
+                name="attempt_counts_not_negative",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ class Batch(Generic[T, R]):
         self._waiting.append((item, future))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._run())
-        return await asyncio.shield(future)
+        return await future
 
     async def _run(self) -> None:
         while self._waiting:

@@ -5,23 +5,34 @@ connection each, and writes together what comes together: the calls of one organ
 """
 
 import asyncio
-import json
 import os
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+import orjson
 import psycopg
 from django.db import OperationalError, connection, connections
 
 from gateway_app.services.batches import Batch
+from gateway_app.services.pg_wire import Wire
 
-Item = dict[str, Any]
+Row = dict[str, Any]
 Answer = dict[str, Any]
 
+
+class Item(NamedTuple):
+    """What is to be written of one call. ``revisions``: what was decided by, if it was not read afresh."""
+
+    do: str
+    organization_id: UUID
+    row: Row
+    revisions: dict[str, int] | None = None
+
+
 _BOOKS = "SELECT gateway_books(%s::jsonb)"
+_ASK = b"SELECT gateway_books($1::jsonb)"
 # Statements at once of one process. Organizations are spread over them; one that waits for a lock delays its own lane.
 LANES = 4
 
@@ -29,9 +40,9 @@ LANES = 4
 def books_write(item: Item) -> Answer:
     """Write one item in the open transaction; return its answer."""
     with connection.cursor() as cursor:
-        cursor.execute(_BOOKS, [_dump([item])])
+        cursor.execute(_BOOKS, [_dump([[item]]).decode()])
         ((answers,),) = cursor.fetchall()
-    written: Answer = (json.loads(answers) if isinstance(answers, str) else answers)[0]
+    written: Answer = (orjson.loads(answers) if isinstance(answers, str) else answers)[0][0]
     return written
 
 
@@ -41,7 +52,7 @@ async def abooks_write(item: Item) -> Answer:
     Raises django.db.OperationalError when PostgreSQL cannot be reached or gave up.
     """
     try:
-        return await _lanes().lane(item["organization"]).do(item)
+        return await _lanes().lane(item.organization_id).do(item)
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise OperationalError(str(error)) from error
 
@@ -50,7 +61,7 @@ class Lane:
     """One connection, kept open, and what waits for it."""
 
     def __init__(self) -> None:
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._wire: Wire | None = None
         self._batch = Batch[Item, Answer](self._write)
 
     async def do(self, item: Item) -> Answer:
@@ -59,31 +70,31 @@ class Lane:
 
     async def close(self) -> None:
         """Close the connection; the next item opens another."""
-        gone, self._connection = self._connection, None
+        gone, self._wire = self._wire, None
         if gone is not None:
-            with suppress(psycopg.Error):
-                await gone.close()
+            await gone.close()
 
     async def _write(self, items: Sequence[Item]) -> Sequence[Answer]:
-        # Organizations in one order everywhere: two processes never wait for each other's wallets in a ring.
-        order = sorted(range(len(items)), key=lambda index: items[index]["organization"])
-        written = await self._execute(_dump([items[index] for index in order]))
+        groups = _grouped(items)
+        written = await self._execute(_dump([[items[index] for index in group] for group in groups]))
         answers: list[Answer] = [{}] * len(items)
-        for index, answer in zip(order, written, strict=True):
-            answers[index] = answer
+        for group, told in zip(groups, written, strict=True):
+            for index, answer in zip(group, told, strict=True):
+                answers[index] = answer
         return answers
 
-    async def _execute(self, items: str) -> list[Answer]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(**_parameters())
+    async def _execute(self, groups: bytes) -> list[list[Answer]]:
+        if self._wire is not None and not self._wire.is_open:
+            await self.close()
+        if self._wire is None:
+            self._wire = await Wire.open(_parameters())
         try:
-            cursor = await self._connection.execute(_BOOKS, [items])
-            row = await cursor.fetchone()
-        except (psycopg.OperationalError, psycopg.InterfaceError):
+            answer = await self._wire.ask(_ASK, groups)
+        except (psycopg.OperationalError, psycopg.InterfaceError, asyncio.CancelledError):
+            # Whatever may still come on this connection is nobody's answer any more.
             await self.close()
             raise
-        assert row
-        answers: list[Answer] = row[0]
+        answers: list[list[Answer]] = orjson.loads(answer)
         return answers
 
 
@@ -94,9 +105,9 @@ class Lanes:
         self.pid = os.getpid()
         self._lanes = [Lane() for _number in range(LANES)]
 
-    def lane(self, organization_id: str) -> Lane:
+    def lane(self, organization_id: UUID) -> Lane:
         """Return the organization's lane."""
-        return self._lanes[UUID(organization_id).int % LANES]
+        return self._lanes[organization_id.int % LANES]
 
     async def close(self) -> None:
         """Close every connection."""
@@ -131,5 +142,31 @@ def _parameters() -> dict[str, Any]:
     return parameters | {"autocommit": True, "prepare_threshold": None}
 
 
-def _dump(items: Sequence[Item]) -> str:
-    return json.dumps(items, default=str)
+# What gives money back goes before what asks for it.
+_ORDER = {"settle": 0, "open": 1}
+
+
+def _grouped(items: Sequence[Item]) -> list[list[int]]:
+    """The items' places, those together that can be written together.
+
+    Organizations in one order everywhere: two processes never wait for each other's wallets in a ring.
+    """
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, (do, organization_id, _row, revisions) in enumerate(items):
+        key = (organization_id, _ORDER.get(do, 2), do, tuple(revisions.values()) if revisions else ())
+        groups.setdefault(key, []).append(index)
+    return [sorted(groups[key], key=lambda index: items[index].row["id"]) for key in sorted(groups)]
+
+
+def _dump(groups: Sequence[Sequence[Item]]) -> bytes:
+    told = [
+        {
+            "organization": group[0].organization_id,
+            "user": group[0].row["user"],
+            "do": group[0].do,
+            "revisions": group[0].revisions,
+            "items": [item.row for item in group],
+        }
+        for group in groups
+    ]
+    return orjson.dumps(told, default=str)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from django.conf import settings
 
 from billing_app.contracts import PriceRef, TokenBuckets
-from billing_app.services.prices import price_cost
+from billing_app.services.prices import price_cost, price_images_check
 from gateway_app.contracts import CallRequest
 from gateway_app.models import ModelKind
 from gateway_app.services.snapshot import ModelSnap
@@ -36,7 +36,11 @@ def input_bound(request: CallRequest, model: ModelSnap) -> int:
 
 
 def hold_amount(price: PriceRef, request: CallRequest, *, input_tokens: int, max_tokens: int) -> Decimal:
-    """Return the price in USD of the most tokens that can be read and written, and of the images asked for."""
+    """Return the price in USD of the most tokens that can be read and written, and of the images asked for.
+
+    Raises ModelNotPriced for images of a tier that the price says nothing of.
+    """
+    price_images_check(price, images=request.images, image_tier=request.image_tier)
     dearest = "cache_write" if price.cache_write > price.input else "input"
     output = "reasoning" if price.reasoning > price.output else "output"
     bound = TokenBuckets(**{dearest: input_tokens, output: max_tokens})

@@ -14,11 +14,11 @@ from billing_app.services.usage import usage_announce
 from gateway_app.contracts import Ending, Settlement
 from gateway_app.exceptions import CacheStale, CallInProgress, CallTakenOver, OperationConflict
 from gateway_app.models import AttemptStatus
-from gateway_app.services.books import Answer, Item
+from gateway_app.services.books import Answer, Item, Row
 from gateway_app.services.bounds import hold_amount
 from gateway_app.services.call import Attempt, Call, Option
 from gateway_app.services.charging import charge_for
-from gateway_app.services.rows import answer_row, attempt_row, call_row, item, option_row, usage_row
+from gateway_app.services.rows import answer_row, attempt_row, call_row, charge_row, option_row, usage_row
 
 # Seconds that a lease adds to the longest wait that it covers.
 LEASE_MARGIN = 30.0
@@ -28,20 +28,19 @@ EXTENSION = 1.5
 
 def opening(call: Call) -> Item:
     """The item that begins ``call``: its row, and what may be held for it."""
-    call.attempts = [Attempt(number=1, provider=call.options[0].candidates[0].endpoint.provider)]
-    return item(call, "open") | {
-        "request_hash": call.request.request_hash,
-        "revisions": _revisions(call),
-        "lease_seconds": _first_wait(call, call.options[0]) + LEASE_MARGIN,
-        "call": call_row(call),
-        "options": [option_row(option) for option in call.options],
-    }
+    first, *cheaper = call.options
+    call.attempts = [Attempt(number=1, provider=first.candidates[0].endpoint.provider)]
+    row = call_row(call) | option_row(first)
+    row["lease_seconds"] = _first_wait(call, first) + LEASE_MARGIN
+    if cheaper:
+        row["cheaper"] = [option_row(option) for option in cheaper]
+    return Item("open", call.organization_id, row, _revisions(call))
 
 
 def opened(call: Call, answer: Answer) -> None:
     """Take what came of the opening; raises what refused it."""
     match answer["outcome"]:
-        case "opened":
+        case "held":
             _begin(call, answer)
         case "replay":
             call.replayed = UUID(answer["call"])
@@ -63,35 +62,26 @@ def settlement(call: Call, ending: Ending) -> Item:
     if attempt.status == AttemptStatus.RUNNING:
         attempt.end(_last_status(ending), error=outcome.error_code)
     call.settlement = Settlement(cost_usd=charge.cost_usd, charged_usd=Decimal(0))
-    tokens = call.charged_tokens = charge.tokens
-    counts = {
-        "cached_input_tokens": tokens.cached_input,
-        "cache_write_tokens": tokens.cache_write,
-        "reasoning_tokens": tokens.reasoning,
-    }
-    fields = {"ending": ending.value, "cost_usd": str(charge.cost_usd), **counts}
-    return item(call, "settle") | {
-        "hold": str(call.hold_id),
-        "held": str(call.hold_usd),
-        "due": str(charge.due_usd),
-        "key": f"settle:{call.id}",
-        "call": {
-            "id": str(call.id),
-            "trace_id": call.trace_id,
+    call.charged_tokens = charge.tokens
+    row: Row = (
+        usage_row(call)
+        | charge_row(charge, ending)
+        | {
+            "id": call.id,
+            "hold": call.hold_id,
+            "held": call.hold_usd,
+            "key": f"settle:{call.id}",
+            "trace": call.trace_id,
             "error_code": outcome.error_code,
-            "input_tokens": tokens.input,
-            "output_tokens": tokens.output,
             "images": outcome.images,
             "first_token_ms": outcome.first_token_ms,
             "latency_ms": call.latency_ms,
             "finish_reason": outcome.finish_reason[:40],
-            **fields,
-        },
-        "attempt": attempt_row(call, attempt),
-        "usage": usage_row(call)
-        | {"uncached_input_tokens": tokens.input, "visible_output_tokens": tokens.output, **fields},
-        "answer": answer_row(call),
-    }
+            "attempt": attempt_row(call, attempt),
+            "answer": answer_row(call),
+        }
+    )
+    return Item("settle", call.organization_id, row)
 
 
 def settled(call: Call, ending: Ending, answer: Answer) -> Settlement:
@@ -147,16 +137,14 @@ def retry_next(call: Call, *, error: str, http_status: int | None, upstream_requ
 def retrying(call: Call) -> Item:
     """The item that stores how the last try ended, and where the present one goes."""
     tried, present = call.attempts[-2:]
-    return leasing(call, _first_wait(call, call.chosen)) | {
-        "do": "retry",
-        "attempt": attempt_row(call, tried),
-        "provider": present.provider,
-    }
+    row = _lease_row(call, _first_wait(call, call.chosen))
+    row |= {"attempt": attempt_row(call, tried), "provider": present.provider}
+    return Item("retry", call.organization_id, row)
 
 
 def leasing(call: Call, wait: float) -> Item:
     """The item that lets the call's lease outlast a wait of that many seconds."""
-    return item(call, "lease") | {"lease_seconds": wait + LEASE_MARGIN, "call": {"id": str(call.id)}}
+    return Item("lease", call.organization_id, _lease_row(call, wait))
 
 
 def leased(call: Call, answer: Answer) -> None:
@@ -171,12 +159,9 @@ def extending(call: Call, output_tokens: int) -> Item:
     """The item that holds enough for ``output_tokens`` of output, and some more."""
     more = round(output_tokens * EXTENSION)
     amount = hold_amount(call.price, call.request, input_tokens=call.chosen.input_tokens, max_tokens=more)
-    return leasing(call, call.endpoint.between_tokens_timeout) | {
-        "do": "extend",
-        "hold": str(call.hold_id),
-        "amount": str(max(amount, call.hold_usd)),
-        "call": {"id": str(call.id), "trace_id": call.trace_id},
-    }
+    row = _lease_row(call, call.endpoint.between_tokens_timeout)
+    row |= {"hold": call.hold_id, "amount": max(amount, call.hold_usd), "trace": call.trace_id}
+    return Item("extend", call.organization_id, row)
 
 
 def extended(call: Call, answer: Answer) -> bool:
@@ -201,8 +186,12 @@ def _revisions(call: Call) -> dict[str, int] | None:
     }
 
 
+def _lease_row(call: Call, wait: float) -> Row:
+    return {"id": call.id, "user": call.tenant.user_id, "lease_seconds": wait + LEASE_MARGIN}
+
+
 def _begin(call: Call, answer: Answer) -> None:
-    option = call.option = call.options[answer["option"]]
+    option = call.option = call.options[answer.get("option", 0)]
     call.candidates = list(option.candidates)
     call.attempts[0].provider = call.endpoint.provider
     call.hold_usd = option.amount

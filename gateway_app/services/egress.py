@@ -1,13 +1,16 @@
 """Which addresses we connect to on an operator's word alone.
 
 A base URL that somebody types must not make this machine fetch what only this machine can reach: the cloud's metadata
-service first of all. Names are resolved once, and the connection goes to the very address that was checked.
+service first of all. Literal addresses are refused when they are typed; every connection is checked as it is opened,
+at the very address that it goes to, because a name may lead elsewhere by then.
 """
 
 import http.client
 import ipaddress
 import socket
 import ssl
+from collections.abc import Iterable
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -45,6 +48,39 @@ def base_url_check(url: str) -> None:
         return  # a name: checked when it is resolved
     if is_refused:
         raise InvalidInput.for_field("base_url", refusal())
+
+
+class EgressRefused(OSError):
+    """A connection to an address that we do not connect to. An OSError: to whoever calls, nobody is there."""
+
+
+def address_check(host: str, *, is_trusted: bool) -> None:
+    """Raise EgressRefused for an IP address that we may not connect to.
+
+    ``is_trusted``: the machine's own settings name the provider, not somebody who typed.
+    """
+    if address_refused(host, allow_private=settings.PROVIDER_PRIVATE_NETWORKS or is_trusted):
+        raise EgressRefused(refusal())
+
+
+def addresses_checked(found: Iterable[tuple[Any, ...]], *, is_trusted: bool) -> list[str]:
+    """Return the IP addresses of a ``getaddrinfo``, IPv4 first; raises EgressRefused when one of them is refused."""
+    hosts = list(dict.fromkeys(str(sockaddr[0]) for *_kind, sockaddr in found))
+    for host in hosts:
+        address_check(host, is_trusted=is_trusted)
+    return sorted(hosts, key=lambda host: ":" in host)
+
+
+def checked_socket(info: tuple[Any, ...]) -> socket.socket:
+    """Return a socket for one result of ``getaddrinfo`` that somebody's typing led to; raises EgressRefused."""
+    address_check(str(info[4][0]), is_trusted=False)
+    return socket.socket(*info[:3])
+
+
+def trusted_socket(info: tuple[Any, ...]) -> socket.socket:
+    """The same for one that the machine's settings led to."""
+    address_check(str(info[4][0]), is_trusted=True)
+    return socket.socket(*info[:3])
 
 
 def connection_to(url: str, *, timeout: float, allow_private: bool) -> http.client.HTTPConnection:

@@ -1,4 +1,4 @@
-"""What the gateway counts. Each function costs a few microseconds and never raises; `config.metrics` has the rest.
+"""What the gateway counts. Each function costs less than a microsecond and never raises; `config.metrics` has the rest.
 
 Labels are bounded: ``model`` is a key of the catalogue, ``endpoint`` a path that we serve ("chat/completions"). Never
 pass what a caller wrote, a key or an organization.
@@ -18,13 +18,13 @@ _BUCKETS = ("input", "cached_input", "cache_write", "output", "reasoning")
 def call_counted(*, endpoint: str, status: int, seconds: float, method: str = "POST") -> None:
     """Count one answered /v1 request: its HTTP status, and the time to the end of its answer (streams included)."""
     route = f"/v1/{endpoint}"
-    metrics.child(metrics.REQUESTS, route, method, _text(status)).inc()
-    metrics.child(metrics.REQUEST_SECONDS, route).observe(seconds)
+    metrics.count(1, metrics.REQUESTS, route, method, _text(status))
+    metrics.observe(seconds, metrics.REQUEST_SECONDS, route)
 
 
 def step_timed(step: str, seconds: float) -> None:
     """Note how long a step of the pipeline took: "Authenticate", "Access", "Route", "Limits", "open", "settle" …"""
-    metrics.child(metrics.STEP_SECONDS, step).observe(seconds)
+    metrics.observe(seconds, metrics.STEP_SECONDS, step)
 
 
 def call_settled(
@@ -37,21 +37,21 @@ def call_settled(
     first_token_ms: int | None = None,
 ) -> None:
     """Count a call that ended, its tokens and its cost. Floats: these are for graphs, the books are in Postgres."""
-    metrics.child(metrics.CALLS, model, ending).inc()
+    metrics.count(1, metrics.CALLS, model, ending)
     for bucket in _BUCKETS:
         if amount := getattr(tokens, bucket):
-            metrics.child(metrics.TOKENS, model, bucket).inc(amount)
+            metrics.count(amount, metrics.TOKENS, model, bucket)
     if cost_usd:
-        metrics.child(metrics.COST, model).inc(float(cost_usd))
+        metrics.count(float(cost_usd), metrics.COST, model)
     if charged_usd:
-        metrics.child(metrics.CHARGED, model).inc(float(charged_usd))
+        metrics.count(float(charged_usd), metrics.CHARGED, model)
     if first_token_ms is not None:
-        metrics.child(metrics.FIRST_TOKEN_SECONDS, model).observe(first_token_ms / 1000)
+        metrics.observe(first_token_ms / 1000, metrics.FIRST_TOKEN_SECONDS, model)
 
 
 def attempt_counted(*, provider: str, outcome: str) -> None:
     """Count one try at a provider: "answered", "failed" or "abandoned"."""
-    metrics.child(metrics.ATTEMPTS, provider, outcome).inc()
+    metrics.count(1, metrics.ATTEMPTS, provider, outcome)
 
 
 def breaker_set(*, provider: str, is_open: bool) -> None:
@@ -61,7 +61,7 @@ def breaker_set(*, provider: str, is_open: bool) -> None:
 
 def limits_degraded() -> None:
     """Count a call that was let through without its rate limits, because Redis did not answer."""
-    metrics.child(metrics.LIMITS_DEGRADED, "redis").inc()
+    metrics.count(1, metrics.LIMITS_DEGRADED, "redis")
 
 
 @contextmanager

@@ -9,8 +9,6 @@ Each function comes twice: for event loops (``a…``), and for threads, which wr
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 
 from django.conf import settings
@@ -195,16 +193,23 @@ def _write(call: Call) -> Answer:
         return books_write(calls.opening(call))
 
 
-@contextmanager
-def _timed(call: Call, name: str) -> Iterator[None]:
-    began = time.perf_counter()
-    try:
-        yield
-    finally:
-        _note(call, name, time.perf_counter() - began)
+class _timed:  # noqa: N801 - read as a statement; a generator would cost four times as much
+    """Notes how long the block takes as a step of ``call``."""
+
+    __slots__ = ("_began", "_call", "_name")
+
+    def __init__(self, call: Call, name: str) -> None:
+        self._call, self._name = call, name
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_error: object) -> None:
+        _note(self._call, self._name, time.perf_counter() - self._began)
 
 
 def _note(call: Call, name: str, seconds: float) -> None:
     call.timings[name] = call.timings.get(name, 0) + seconds
     metrics.step_timed(name, seconds)
-    tracing.past(f"step {name}", seconds, trace_id=call.trace_id)
+    if tracing.ENDPOINT:
+        tracing.past(f"step {name}", seconds, trace_id=call.trace_id)

@@ -1,7 +1,7 @@
 """What callers wrote and models answered, in the log of those projects only that ask for it.
 
-Off unless the key's project has ``log_prompts``. A logger of its own, so that an operator can keep these lines apart
-from the others or drop them: ``deepspace.prompts``.
+Off unless the key's project has ``log_prompts``; our own rooms' calls are of no project, so they are never logged. A
+logger of its own, so that an operator can keep these lines apart from the others or drop them: ``deepspace.prompts``.
 """
 
 import logging

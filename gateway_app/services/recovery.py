@@ -23,9 +23,9 @@ from billing_app.services.usage import usage_record
 from gateway_app.contracts import Ending
 from gateway_app.models import AttemptStatus, CallStatus, GatewayAttempt, GatewayCall
 from gateway_app.services import liveness
-from gateway_app.services.books import books_write
+from gateway_app.services.books import Item, Row, books_write
 from gateway_app.services.charging import charge_for
-from gateway_app.services.rows import HOLD_MARGIN
+from gateway_app.services.rows import HOLD_MARGIN, charge_row
 
 # Calls that one sweep looks at.
 SWEEP = 1000
@@ -174,54 +174,38 @@ def _keep_hold(row: GatewayCall) -> None:
         return  # it ran out in this moment, and settled the call
 
 
-def _settlement(row: GatewayCall, report: TokenBuckets | None) -> dict[str, Any]:
+def _settlement(row: GatewayCall, report: TokenBuckets | None) -> Item:
     charge = charge_for(
         Ending.WORKER_KILLED, reported=report, delivered=TokenBuckets(), price=price_get(price_id=row.price_id)
     )
-    tokens = charge.tokens
-    counts = {
-        "ending": Ending.WORKER_KILLED.value,
-        "cost_usd": str(charge.cost_usd),
-        "cached_input_tokens": tokens.cached_input,
-        "cache_write_tokens": tokens.cache_write,
-        "reasoning_tokens": tokens.reasoning,
-    }
-    return {
-        "do": "settle",
-        "organization": str(row.organization_id),
-        "user": str(row.user_id) if row.user_id else None,
-        "hold": str(row.hold_id),
+    told = charge_row(charge, Ending.WORKER_KILLED) | {
+        "id": row.pk,
+        "hold": row.hold_id,
         # More than is held is asked for; the function looks the hold up.
-        "held": "0",
-        "due": str(charge.due_usd),
+        "held": 0,
         "key": f"resolve:{row.pk}",
-        "call": counts
-        | {
-            "id": str(row.pk),
-            "trace_id": row.trace_id,
-            "error_code": Ending.WORKER_KILLED.value,
-            "input_tokens": tokens.input,
-            "output_tokens": tokens.output,
-            "images": 0,
-            "finish_reason": "",
-        },
+        "trace": row.trace_id,
+        "error_code": Ending.WORKER_KILLED.value,
+        "images": 0,
+        "finish_reason": "",
         "attempt": None,
-        "usage": _usage(row) | counts | {"uncached_input_tokens": tokens.input, "visible_output_tokens": tokens.output},
         "answer": None,
     }
+    return Item("settle", row.organization_id, _usage(row) | told)
 
 
-def _usage(row: GatewayCall) -> dict[str, Any]:
-    names = {
-        "organization": "organization_id",
-        "user": "user_id",
-        "project": "project_id",
-        "api_key": "api_key_id",
-        "task": "task_id",
-        "run": "run_id",
-        "prompt_version": "prompt_version_id",
-        "price": "price_id",
+def _usage(row: GatewayCall) -> Row:
+    return {
+        "user": row.user_id,
+        "project": row.project_id,
+        "api_key": row.api_key_id,
+        "task": row.task_id,
+        "run": row.run_id,
+        "prompt_version": row.prompt_version_id,
+        "price": row.price_id,
+        "endpoint": row.endpoint,
+        "step_key": row.step_key,
+        "provider": row.provider,
+        "model": row.model,
+        "meta": {"purpose": row.purpose},
     }
-    ids = {name: str(value) if (value := getattr(row, column)) else None for name, column in names.items()}
-    texts = {name: getattr(row, name) for name in ("endpoint", "step_key", "provider", "model")}
-    return ids | texts | {"id": str(row.pk), "trace": row.trace_id, "meta": {"purpose": row.purpose}}

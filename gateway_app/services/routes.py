@@ -13,13 +13,16 @@ from gateway_app.services.secrets import credential_of
 
 # Whose models an endpoint of the operator's own (OPENAI_BASE_URL) is asked for.
 OPENAI = "openai"
-# Which one writes when nobody chose, best first.
-DEFAULTS = ("gpt-4o-mini", "claude-haiku-4-5", "deepseek-chat", "smollm2-135m-instruct")
+# Which one writes when nobody chose, best first. OpenAI names the first as what follows the second in January 2027.
+DEFAULTS = ("gpt-6-luna", "gpt-4o-mini", "claude-haiku-4-5", "deepseek-chat", "smollm2-135m-instruct")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An OpenAI-compatible endpoint, ready to call. Time limits in seconds; ``max_concurrency`` 0: no limit."""
+    """An OpenAI-compatible endpoint, ready to call. Time limits in seconds; ``max_concurrency`` 0: no limit.
+
+    ``is_trusted``: a setting of this machine names it, so it may be on a private network; see `egress`.
+    """
 
     provider: str
     url: str
@@ -29,6 +32,7 @@ class Endpoint:
     between_tokens_timeout: float
     total_timeout: float
     max_concurrency: int = 0
+    is_trusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def endpoint_at(provider: Provider) -> Endpoint | None:
         between_tokens_timeout=provider.between_tokens_timeout_ms / 1000,
         total_timeout=provider.total_timeout_ms / 1000,
         max_concurrency=provider.max_concurrency,
+        is_trusted=bool(override),
     )
 
 

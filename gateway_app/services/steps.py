@@ -6,12 +6,13 @@ from django.utils.translation import gettext as _
 from accounts_app.exceptions import AddressRefused, PermissionRefused, TenantRequired
 from accounts_app.services.addresses import address_admitted
 from accounts_app.services.principals import can_write
+from billing_app.exceptions import ModelNotPriced
 from config import tracing
 from gateway_app.contracts import Ending
 from gateway_app.exceptions import ModelNotFound
 from gateway_app.services import bounds, metrics
 from gateway_app.services.breakers import candidates_ordered
-from gateway_app.services.call import Call, Option
+from gateway_app.services.call import Attempt, Call, Option
 from gateway_app.services.limits import limiter
 from gateway_app.services.pipeline import Step
 from gateway_app.services.routes import unknown_model
@@ -69,7 +70,10 @@ class Route(Step):
             return None
         if model in [option.model for option in options] or not _may(call, model):
             return None
-        return _option(call, model)
+        try:
+            return _option(call, model)
+        except ModelNotPriced:  # what has no price is no cheaper way, and no reason to refuse the one asked for
+            return None
 
 
 class Limits(Step):
@@ -109,19 +113,24 @@ class Count(Step):
         )
         for attempt in call.attempts:
             metrics.attempt_counted(provider=attempt.provider, outcome=attempt.status.value)
-            tracing.past(
-                "provider call",
-                (attempt.latency_ms or 0) / 1000,
-                trace_id=call.trace_id,
-                ended_at=attempt.ended_at,
-                attributes={
-                    "provider": attempt.provider,
-                    "model": call.model_key,
-                    "attempt": attempt.number,
-                    "outcome": attempt.status.value,
-                    "http.response.status_code": attempt.http_status or 0,
-                },
-            )
+            if tracing.ENDPOINT:
+                self._span(call, attempt)
+
+    @staticmethod
+    def _span(call: Call, attempt: Attempt) -> None:
+        tracing.past(
+            "provider call",
+            (attempt.latency_ms or 0) / 1000,
+            trace_id=call.trace_id,
+            ended_at=attempt.ended_at,
+            attributes={
+                "provider": attempt.provider,
+                "model": call.model_key,
+                "attempt": attempt.number,
+                "outcome": attempt.status.value,
+                "http.response.status_code": attempt.http_status or 0,
+            },
+        )
 
 
 def _may(call: Call, model: ModelSnap) -> bool:

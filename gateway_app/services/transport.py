@@ -18,6 +18,7 @@ from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
+from gateway_app.catalogue import EFFORTS
 from gateway_app.contracts import ChatRequest
 from gateway_app.models import AttemptStatus
 from gateway_app.services import breakers
@@ -85,13 +86,14 @@ async def adeltas(chat: Chat) -> AsyncGenerator[str, None]:
 def payload(chat: Chat) -> dict[str, Any]:
     """Return the arguments of the SDK's ``create``. What it does not know goes as it is into the body."""
     request, call, model = chat.request, chat.call, chat.call.chosen.model
+    effort = {"reasoning_effort": EFFORTS[model.key]} if model.key in EFFORTS else {}
     body: dict[str, Any] = {
         "model": call.candidate.upstream_name,
         "messages": list(request.messages),
         "stream": True,
         "stream_options": {"include_usage": True},
         "max_completion_tokens" if model.is_reasoning else "max_tokens": call.max_tokens,
-        "extra_body": request.extra or None,
+        "extra_body": effort | request.extra or None,
         "extra_headers": {"x-client-request-id": str(call.id)},
     }
     if request.temperature is not None and not model.is_reasoning:

@@ -13,6 +13,8 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from gateway_app.services.egress import checked_socket, trusted_socket
+
 if TYPE_CHECKING:
     from gateway_app.services.routes import Endpoint
 
@@ -24,7 +26,9 @@ _BUFFER_BYTES = 64 * 1024
 # What a provider or its network may raise while it is asked or its answer is read.
 UPSTREAM_ERRORS = (aiohttp.ClientError, ConnectionError, TimeoutError)
 
-_sessions: "WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession]" = WeakKeyDictionary()
+# Two for each loop: one for addresses that the machine's settings name, one for those that somebody typed.
+_Sessions = dict[bool, aiohttp.ClientSession]
+_sessions: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Sessions]" = WeakKeyDictionary()
 
 
 async def upstream_post(
@@ -35,7 +39,7 @@ async def upstream_post(
     The answer is to be read from ``.content``; then `release` it, or `close` it to end the provider's work. Redirects
     are not followed: an operator named this address, not the provider. Raises one of UPSTREAM_ERRORS.
     """
-    return await _session().post(
+    return await _session(endpoint.is_trusted).post(
         _url(endpoint.url, path),
         data=body,
         headers=_headers(endpoint.api_key, content_type, call_id, is_stream=is_stream),
@@ -59,18 +63,22 @@ async def upstream_read(response: aiohttp.ClientResponse) -> bytes:
 
 async def upstream_close() -> None:
     """Close the running event loop's connections, when it is about to end."""
-    session = _sessions.pop(asyncio.get_running_loop(), None)
-    if session is not None:
+    for session in _sessions.pop(asyncio.get_running_loop(), {}).values():
         await session.close()
 
 
-def _session() -> aiohttp.ClientSession:
-    loop = asyncio.get_running_loop()
-    session = _sessions.get(loop)
+def _session(is_trusted: bool) -> aiohttp.ClientSession:
+    sessions = _sessions.setdefault(asyncio.get_running_loop(), {})
+    session = sessions.get(is_trusted)
     if session is None or session.closed:
-        session = _sessions[loop] = aiohttp.ClientSession(
-            # Slots of the providers limit how many calls run at once, not the pool.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+        session = sessions[is_trusted] = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                # Slots of the providers limit how many calls run at once, not the pool.
+                limit=0,
+                keepalive_timeout=_KEEP_ALIVE_SECONDS,
+                # Each connection is checked at the address that it goes to: a name may lead anywhere by now.
+                socket_factory=trusted_socket if is_trusted else checked_socket,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=_BUFFER_BYTES,
             trust_env=False,

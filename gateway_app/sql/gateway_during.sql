@@ -2,16 +2,14 @@
 CREATE FUNCTION gateway_lease(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE gateway_calls SET lease_until = now() + (p->>'lease_seconds')::float8 * interval '1 s'
-    WHERE id = (p->'call'->>'id')::uuid AND status = 'dispatched';
+    WHERE id = (p->>'id')::uuid AND status = 'dispatched';
     RETURN jsonb_build_object('outcome', CASE WHEN FOUND THEN 'renewed' ELSE 'taken_over' END);
 END $$;
 
 -- Hold more for an answer that outgrows its hold.
 CREATE FUNCTION gateway_extend(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_money jsonb := ledger_extend(jsonb_build_object(
-        'hold', p->'hold', 'amount', p->'amount', 'trace', p->'call'->'trace_id'
-    ));
+    v_money jsonb := ledger_extend(p);
 BEGIN
     IF v_money->>'outcome' = 'extended' THEN
         PERFORM gateway_lease(p);
@@ -20,9 +18,9 @@ BEGIN
 END $$;
 
 -- Store how the last try ended, and where the next goes.
-CREATE FUNCTION gateway_retry(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE FUNCTION gateway_retry(p_organization uuid, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM gateway_attempt_add(p->'attempt');
-    UPDATE gateway_calls SET provider = p->>'provider' WHERE id = (p->'call'->>'id')::uuid;
+    PERFORM gateway_attempts_add(p_organization, jsonb_build_array(p->'attempt'));
+    UPDATE gateway_calls SET provider = p->>'provider' WHERE id = (p->>'id')::uuid;
     RETURN gateway_lease(p);
 END $$;

@@ -30,18 +30,34 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     request = Request(scope, receive)
     answer = Answer(request, send)
     path = request.path.removeprefix(PREFIX)
+    with bind_trace(request.trace_id):
+        if tracing.ENDPOINT:
+            is_answered = await _traced(request, answer, path)
+        else:
+            is_answered = await _answered(request, answer, path)
+    if is_answered:
+        _count(request, answer, path)
+
+
+async def _traced(request: Request, answer: Answer, path: str) -> bool:
     parent = request.headers.get(b"traceparent", b"").decode("latin-1")
-    with bind_trace(request.trace_id), tracing.span("v1", trace_id=request.trace_id, parent=parent) as span:
-        try:
-            await _dispatch(request, answer, path)
-        except ClientGone:
-            return
-        except Exception as error:  # noqa: BLE001 - logged where it becomes an answer
-            await _refuse(answer, DependencyDown() if isinstance(error, CacheStale) else error)
-        if span is not None:
+    with tracing.span("v1", trace_id=request.trace_id, parent=parent) as span:
+        is_answered = await _answered(request, answer, path)
+        if is_answered:
             span.set_attribute("http.route", f"{PREFIX}{_endpoint(path)}")
             span.set_attribute("http.response.status_code", answer.status)
-    _count(request, answer, path)
+    return is_answered
+
+
+async def _answered(request: Request, answer: Answer, path: str) -> bool:
+    """Answer, with an error if need be; False when nobody is there any more."""
+    try:
+        await _dispatch(request, answer, path)
+    except ClientGone:
+        return False
+    except Exception as error:  # noqa: BLE001 - logged where it becomes an answer
+        await _refuse(answer, DependencyDown() if isinstance(error, CacheStale) else error)
+    return True
 
 
 async def _dispatch(request: Request, answer: Answer, path: str) -> None:

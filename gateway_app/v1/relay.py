@@ -11,6 +11,7 @@ from accounts_app.exceptions import DeepSpaceError
 from gateway_app.contracts import Ending, Outcome, Settlement, StoredAnswer
 from gateway_app.exceptions import UpstreamCut, UpstreamTimeout
 from gateway_app.services.call import Call
+from gateway_app.services.charging import NOTHING
 from gateway_app.services.prompt_log import exchange_log
 from gateway_app.services.upstream import UPSTREAM_ERRORS
 from gateway_app.v1 import heads
@@ -104,7 +105,7 @@ class Relay(ABC):
         if not reading.has_content and self.wire.kind == "chat":
             return Ending.ZERO_OUTPUT
         # Images and whatever is priced by the request need no count of tokens.
-        is_counted = reading.reported is not None or bool(reading.images) or self.wire.kind == "other"
+        is_counted = reading.is_reported or bool(reading.images) or self.wire.kind == "other"
         return Ending.COMPLETED if is_counted else Ending.NO_USAGE
 
     def broken_off(self, detail: str) -> Ending:
@@ -142,10 +143,11 @@ class Relay(ABC):
         error_code = self.error.code if self.error else ""
         if self.reading is None:
             return Outcome(error_code=error_code)
-        at = self.first_token_at
+        at, reported = self.first_token_at, self.reading.reported
         return Outcome(
-            reported=self.reading.reported,
-            delivered=self.reading.delivered,
+            reported=reported,
+            # An estimate is made only where it is needed.
+            delivered=self.reading.delivered if reported is None else NOTHING,
             images=self.reading.images,
             finish_reason=self.reading.finish_reason,
             first_token_ms=None if at is None else round((at - self._began) * 1000),

@@ -35,8 +35,11 @@ async def settle(call: Call, ending: Ending) -> Settlement | None:
     task = loop.create_task(_settle(call, ending, booked))
     _running.add(task)
     task.add_done_callback(_running.discard)
-    await asyncio.wait((booked,), timeout=_CALLER_WAITS_SECONDS)
-    return booked.result() if booked.done() else None
+    timer = loop.call_later(_CALLER_WAITS_SECONDS, _tell, booked, None)
+    try:
+        return await booked
+    finally:
+        timer.cancel()
 
 
 async def settled_all(seconds: float) -> None:
@@ -57,8 +60,14 @@ async def _settle(call: Call, ending: Ending, booked: Booked) -> None:
         # Its lease will end, and recovery settles what is left.
         logger.exception("v1.not_settled", extra={"call_id": str(call.id), "ending": ending.value})
     # The answer need not wait for what the steps do afterwards.
-    booked.set_result(result)
+    _tell(booked, result)
     await afinish(call, ending)
+
+
+def _tell(booked: Booked, result: Settlement | None) -> None:
+    # Whoever asked may have left, or waited long enough.
+    if not booked.done():
+        booked.set_result(result)
 
 
 async def _until_back(call: Call, ending: Ending) -> Settlement:

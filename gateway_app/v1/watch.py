@@ -19,10 +19,15 @@ class Watch:
     """Cancels the task that made it; ``why`` then tells the reason. Without one, the server itself is stopping.
 
     One timer looks now and then how long the provider has been silent: setting a timer for each chunk would cost more
-    than the chunk. A caller who reads slowly is not the provider's silence: nothing is awaited meanwhile.
+    than the chunk. A caller who reads slowly is not the provider's silence: nothing is awaited meanwhile. Whether the
+    caller is still there is asked from `PATIENCE` on: most that end sooner need not be watched.
     """
 
-    __slots__ = ("_between", "_deadline", "_is_closed", "_listener", "_loop", "_silent_since", "_task", "_timer", "why")
+    PATIENCE = 0.02
+    __slots__ = (
+        "_between", "_deadline", "_is_closed", "_listener", "_listening", "_loop", "_receive", "_silent_since", "_task",
+        "_timer", "why",
+    )  # fmt: skip
 
     def __init__(self, receive: Receive) -> None:
         self.why: Why | None = None
@@ -34,7 +39,9 @@ class Watch:
         self._between = self._deadline = math.inf
         self._silent_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._listener = self._loop.create_task(self._listen(receive))
+        self._receive = receive
+        self._listener: asyncio.Task[None] | None = None
+        self._listening = self._loop.call_later(self.PATIENCE, self._begin)
 
     def limit(self, *, between: float, total: float) -> None:
         """Begin to keep time: ``between`` seconds of the provider's silence, ``total`` from now for the rest."""
@@ -52,13 +59,18 @@ class Watch:
     def close(self) -> None:
         """Nothing is to be ended any more."""
         self._is_closed = True
-        self._listener.cancel()
+        self._listening.cancel()
+        if self._listener is not None:
+            self._listener.cancel()
         if self._timer is not None:
             self._timer.cancel()
 
-    async def _listen(self, receive: Receive) -> None:
+    def _begin(self) -> None:
+        self._listener = self._loop.create_task(self._listen())
+
+    async def _listen(self) -> None:
         # What may still come before is the end of the request's body.
-        while (await receive())["type"] != "http.disconnect":
+        while (await self._receive())["type"] != "http.disconnect":
             pass
         self._end(Why.GONE)
 

@@ -132,6 +132,11 @@ class Reading(ABC):
             self._fail(_UNKNOWN, None)
 
     @property
+    def is_reported(self) -> bool:
+        """Whether the provider told its usage."""
+        return self._usage is not None
+
+    @property
     def reported(self) -> TokenBuckets | None:
         """The provider's usage in disjoint buckets; None when it told none."""
         return None if self._usage is None else tokens.usage_buckets(self._usage)

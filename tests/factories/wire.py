@@ -12,6 +12,8 @@ from gateway_app.models import ModelEntry, ModelRoute, Provider, RateLimit
 from tests.factories.gateway import scripted_model
 
 EMBEDDING, IMAGE, PICTURE, MODERATION = "tiny-embedding", "tiny-image", "tiny-dall-e", "tiny-moderation"
+# Has a price for pictures of one tier, and none for any other.
+TIERED = "tiny-tiered"
 OTHER_NAME = "another-name"
 EMBEDDING_USD, REQUEST_USD, PICTURE_USD = Decimal("0.02"), Decimal("0.0015"), Decimal("0.04")
 LARGE_PICTURE_USD = Decimal("0.08")
@@ -27,6 +29,7 @@ def wire_catalogue(provider: Provider) -> None:
     _model(provider, IMAGE, "image", input=Decimal(5), output=Decimal(40))
     tiers = {"hd/1024x1024": LARGE_PICTURE_USD}
     _model(provider, PICTURE, "image", input=zero, output=zero, per_image=PICTURE_USD, image_tiers=tiers)
+    _model(provider, TIERED, "image", input=zero, output=zero, image_tiers=tiers)
     _model(provider, MODERATION, "other", paths=["moderations"], input=zero, output=zero, per_request=REQUEST_USD)
     _model(provider, OTHER_NAME, "chat", upstream_name="scripted", input=Decimal(1), output=Decimal(4))
 

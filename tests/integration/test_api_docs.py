@@ -45,7 +45,7 @@ def run(command: list[str], account: Account) -> str:
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 def test_python_examples_run(reader: Account, number: int) -> None:
-    said = run([sys.executable, "-c", PYTHON[number].replace("gpt-5-mini", "scripted")], reader)
+    said = run([sys.executable, "-c", PYTHON[number].replace("gpt-6-luna", "scripted")], reader)
     assert said.strip()
     if "openai" in PYTHON[number]:
         assert books(reader.organization_id).captured > 0
@@ -54,7 +54,7 @@ def test_python_examples_run(reader: Account, number: int) -> None:
 @pytest.mark.parametrize("number", range(len(SHELL)))
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_shell_examples_run(reader: Account, number: int) -> None:
-    said = run(["bash", "-e", "-c", SHELL[number].replace("gpt-5-mini", "scripted")], reader)
+    said = run(["bash", "-e", "-c", SHELL[number].replace("gpt-6-luna", "scripted")], reader)
     assert said.strip()
     if "Idempotency-Key: order" in SHELL[number]:
         assert said.lower().count("idempotent-replayed: true") == 1
@@ -63,7 +63,7 @@ def test_shell_examples_run(reader: Account, number: int) -> None:
 
 def test_the_streams_cost_is_the_ledgers(reader: Account) -> None:
     (streaming,) = [text for text in PYTHON if "stream=True" in text]
-    said = run([sys.executable, "-c", streaming.replace("gpt-5-mini", "scripted")], reader)
+    said = run([sys.executable, "-c", streaming.replace("gpt-6-luna", "scripted")], reader)
     assert Decimal(said.split()[-1]) == books(reader.organization_id).captured
 
 

@@ -18,6 +18,7 @@ from tests.factories.wire import (
     PICTURE,
     PICTURE_USD,
     REQUEST_USD,
+    TIERED,
 )
 from tests.support.accounts import Account
 from tests.support.upstream import Behaviour
@@ -71,6 +72,20 @@ def test_images_priced_by_the_image(caller: Account) -> None:
     assert charged(caller.organization_id) == 3 * PICTURE_USD
     client.images.generate(model=PICTURE, prompt="A cup of tea", quality="hd", size="1024x1024")
     assert charged(caller.organization_id) == 3 * PICTURE_USD + LARGE_PICTURE_USD
+
+
+@pytest.mark.parametrize(("wanted", "field"), [({}, "quality"), ({"quality": "hd", "size": "512x512"}, "size")])
+def test_images_that_nobody_has_priced_reach_no_provider(
+    v1: V1, caller: Account, wanted: dict[str, Any], field: str
+) -> None:
+    client = sdk(caller)
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.images.generate(model=TIERED, prompt="A cup of tea", **wanted)
+    assert (refused.value.code, refused.value.param) == ("model_not_priced", field)
+    assert "hd/1024x1024" in refused.value.message
+    assert v1.upstream.served == []
+    client.images.generate(model=TIERED, prompt="A cup of tea", quality="hd", size="1024x1024")
+    assert charged(caller.organization_id) == LARGE_PICTURE_USD
 
 
 def test_images_are_edited_with_files_that_arrive_whole(v1: V1, caller: Account) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+import orjson
 import redis.asyncio
 from django.conf import settings
 from redis.asyncio.retry import Retry
@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 _SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _RECOVER_EVERY = 0.25
+# What puts a count right waits so long (seconds) for a call to go along with.
+_NO_HURRY = 0.01
 _CELLS = 61
 _REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
@@ -73,7 +75,7 @@ class RateLimiter:
         def operation(index: Callable[[UUID], int]) -> _Operation:
             return ["take", tokens, [[index(rule), requests, most] for rule, requests, most in limits]]
 
-        answer = await self._ask(organization_id, operation)
+        answer = await self._ask(organization_id, operation, self._begin)
         if answer is None:
             metrics.limits_degraded()
             return Allowance(organization_id, degraded=True, reserved=tokens)
@@ -104,16 +106,25 @@ class RateLimiter:
             places = [[index(place.rule_id), place.cell, place.epoch] for place in allowance.places]
             return ["change", requests, tokens, places]
 
-        await self._ask(allowance.organization_id, operation)
+        await self._ask(allowance.organization_id, operation, self._begin_later)
 
-    async def _ask(self, organization_id: UUID, operation: Callable[..., _Operation]) -> tuple[int, Any] | None:
+    async def _ask(
+        self, organization_id: UUID, operation: Callable[..., _Operation], begin: Callable[[], None]
+    ) -> tuple[int, Any] | None:
         if self._recovery is not None:
             return None
         job = _Job(organization_id, operation, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send_all())
+        begin()
         return await job.answer
+
+    def _begin(self) -> None:
+        if self._sender is None and self._waiting:
+            self._sender = asyncio.create_task(self._send_all())
+
+    def _begin_later(self) -> None:
+        if self._sender is None and len(self._waiting) == 1:
+            asyncio.get_running_loop().call_later(_NO_HURRY, self._begin)
 
     async def _send_all(self) -> None:
         batch: list[_Job] = []
@@ -138,7 +149,7 @@ class RateLimiter:
         now = self._clock() if self._clock else 0
         calls = [_arguments(organization_id, jobs, now) for organization_id, jobs in groups.items()]
         for jobs, answer in zip(groups.values(), await patiently(self._evaluate(calls)), strict=True):
-            moment, answers = json.loads(answer)
+            moment, answers = orjson.loads(answer)
             for job, one in zip(jobs, answers, strict=True):
                 _resolve(job, (int(moment), one))
 
@@ -195,7 +206,7 @@ def _arguments(organization_id: UUID, jobs: Sequence[_Job], now: int) -> list[An
     operations = [job.operation(index) for job in jobs]
     # The braces keep one organization's counters in one slot of a Redis Cluster.
     keys = [f"limit:{{{organization_id}}}:{rule}" for rule in numbers]
-    return [len(keys), *keys, now, json.dumps(operations, separators=(",", ":"))]
+    return [len(keys), *keys, now, orjson.dumps(operations)]
 
 
 def _resolve(job: _Job, answer: tuple[int, Any] | None) -> None:

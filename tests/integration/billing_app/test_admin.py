@@ -1,13 +1,15 @@
 """The admin shows the books, changes none of them, and adds adjustments and prices through the services."""
 
 import uuid
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts_app.admin_base import amount_words
+from accounts_app.services.api_keys import api_key_create
 from accounts_app.services.trace import bind_trace
 from accounts_app.tenancy.context import operator_atomic
 from billing_app.exceptions import ModelNotPriced
@@ -16,6 +18,8 @@ from billing_app.models import (
     BudgetWindow,
     Hold,
     Price,
+    ReconciliationDifference,
+    ReconciliationRun,
     StoredAnswer,
     TaskUsage,
     Transaction,
@@ -126,8 +130,10 @@ def test_a_price_that_has_not_begun_can_be_withdrawn(staff: Client) -> None:
         price_current(model_key="admin-future", at=timezone.now() + timedelta(days=9))
 
 
-@pytest.mark.parametrize("tiers", ['{"high": 0.167}', '{"high": "much"}', "[1]"])
-def test_a_tier_that_is_no_amount_is_named(staff: Client, tiers: str) -> None:
+@pytest.mark.parametrize(
+    "tiers", ['{"high/1x1": 0.167}', '{"high/1x1": "much"}', '{"high/1x1": "-1"}', '{"high": "1"}', "[1]"]
+)
+def test_a_wrong_tier_is_named(staff: Client, tiers: str) -> None:
     begun = {"effective_from_0": "2026-11-01", "effective_from_1": "00:00:00"}
     page = staff.post("/admin/billing_app/price/add/", PRICE | begun | {"image_tiers": tiers})
     assert page.status_code == 200
@@ -139,7 +145,7 @@ def test_what_was_captured_is_paid_back_once_for_a_reason(staff: Client, ada: Pe
         hold = Hold.objects.get(organization_id=ada.organization_id, status="captured")
     address = f"/admin/billing_app/hold/{hold.pk}/refund/"
     assert address in staff.get(f"/admin/billing_app/hold/{hold.pk}/change/").content.decode()
-    assert "captured 0.5000000000 USD" in staff.get(address).content.decode()
+    assert "captured 0.50 USD" in staff.get(address).content.decode()
     form = {"amount": "0.2", "reason": "The answer was cut", "key": "admin:refund"}
     assert staff.post(address, form).status_code == 302
     assert staff.post(address, form).status_code == 302
@@ -189,3 +195,45 @@ def test_windows_are_narrowed_to_the_present_ones(staff: Client, ada: Person, pr
     assert page.status_code == 200
     overdue = staff.get("/admin/billing_app/hold/?overdue=yes")
     assert overdue.status_code == 200
+
+
+def test_budgets_and_differences_are_told_in_words(staff: Client, ada: Person) -> None:
+    with ada.at_work():
+        key = api_key_create(name="nightly job")
+        budget_set(scope="key", subject_id=key.id, period="day", limit_usd=USD("2.5"))
+    page = staff.get("/admin/billing_app/budget/").content.decode()
+    assert "nightly job" in page
+    assert "2.50<" in page
+    assert "the whole organization" in page
+    with operator_atomic("test"):
+        run = ReconciliationRun.objects.create(day=date(2026, 11, 1), calls=1, reported=2, differences=1)
+        ReconciliationDifference.objects.create(
+            run=run, day=run.day, kind="tokens", ours={"calls": "0"}, theirs={"cost_usd": None, "input_tokens": "12"}
+        )
+    page = staff.get("/admin/billing_app/reconciliationrun/").content.decode()
+    address = f"/admin/billing_app/reconciliationdifference/?run__id__exact={run.pk}"
+    assert f'<a href="{address}">1</a>' in page
+    page = staff.get(address).content.decode()
+    assert "cost (USD) – · input tokens 12" in page
+
+
+def test_moments_are_shown_to_the_second_and_endings_in_the_readers_language(staff: Client, ada: Person) -> None:
+    with operator_atomic("test"):
+        record = UsageRecord.objects.filter(organization_id=ada.organization_id).latest("created_at")
+    page = staff.get("/admin/billing_app/usagerecord/").content.decode()
+    assert f"{record.created_at:%Y-%m-%d %H:%M:%S}" in page
+    chinese = staff.get("/admin/billing_app/usagerecord/?ending=completed", headers={"Accept-Language": "zh-hans"})
+    assert "已完成" in chinese.content.decode()
+
+
+@pytest.mark.parametrize(("amount", "words"), [("0E-10", "0.00"), ("5", "5.00"), ("-3.1", "-3.10"), ("1E+2", "100.00"),
+                                               ("0.0000000001", "0.0000000001")])  # fmt: skip
+def test_amounts_keep_every_place_and_no_idle_zeros(amount: str, words: str) -> None:
+    assert amount_words(USD(amount)) == words
+
+
+def test_where_the_money_stands_is_told_before_it_moves(staff: Client) -> None:
+    somebody = person()
+    topped_up(somebody.organization_id, "10")
+    page = staff.get(f"/admin/billing_app/wallet/{wallet_of(somebody).pk}/adjust/").content.decode()
+    assert "balance 10.00 USD, of which 0.00 USD are frozen" in page

@@ -115,6 +115,35 @@ def test_nobody_exports_what_is_not_theirs(ada: Person) -> None:
     assert csv_of(person().client(), "/wallet/usage/export.csv") == []
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("what", ["transactions", "usage"])
+def test_programs_get_the_same_files(ada: Person, what: str) -> None:
+    spend(ada, "0.5", model="exported")
+    spend(ada, "0.25", model="exported-too")
+    narrowed = {"transactions": "kind=capture", "usage": "model=exported"}[what]
+    for query in ("", narrowed):
+        page = ada.client().get(f"/wallet/{what}/export.csv?{query}").getvalue()
+        file = ada.api().get(f"/api/billing/{what}/export?{query}")
+        assert (file.status_code, file["Content-Type"]) == (200, "text/csv; charset=utf-8")
+        assert file.getvalue() == page
+        as_json = ada.api().get(f"/api/billing/{what}/export?format=json&{query}")
+        assert as_json.getvalue() == ada.client().get(f"/wallet/{what}/export.json?{query}").getvalue()
+    with operator_atomic("test"):
+        rows = AuditLog.objects.filter(organization_id=ada.organization_id, action="billing.export")
+        assert rows.count() == 8
+    assert len(person().api().get(f"/api/billing/{what}/export").getvalue().splitlines()) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("query", "field"), [("format=xml", "format"), ("from=soon", "from"), ("trace=" + "x" * 33, "trace")]
+)
+def test_programs_are_told_what_is_not_understood(ada: Person, query: str, field: str) -> None:
+    answer = ada.api().get(f"/api/billing/transactions/export?{query}")
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/json")
+    assert [detail["field"] for detail in answer.json()["error"]["details"]] == [field]
+
+
 @pytest.mark.usefixtures("committed_db")
 async def test_a_server_sends_the_file_page_by_page_as_the_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "PAGE", 2)

@@ -3,6 +3,7 @@
 import re
 import uuid
 from base64 import b64encode
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -74,6 +75,21 @@ def test_spending_is_taken_apart_by_whatever_is_asked_for(by: str) -> None:
     assert sum(sum(layer["values"]) for layer in layers) == pytest.approx(0.75)
 
 
+def test_a_task_shows_what_it_paid_in_the_period() -> None:
+    ada = person()
+    topped_up(ada.organization_id, "10")
+    task_id = uuid.uuid4()
+    spend(ada, "0.3", task_id=task_id)
+    spend(ada, "0.1")
+    client, today = ada.client(), timezone.now().date()
+    before = today - timedelta(days=1)
+    (row,) = client.get(f"/wallet/?by=task&period=custom&from={today}&to={today}").context["spending"].rows
+    assert (row.task_id, row.totals.calls, row.totals.charged_usd, row.percent) == (task_id, 1, USD("0.3"), 75)
+    assert client.get(f"/wallet/?by=task&period=custom&from={before}&to={before}").context["spending"].rows == ()
+    tomorrow = today + timedelta(days=1)
+    assert client.get(f"/wallet/?by=task&period=custom&from={tomorrow}&to={tomorrow}").context["spending"].rows == ()
+
+
 def test_names_of_the_dimensions_are_those_that_the_reader_may_know() -> None:
     owner, member = team("member")
     topped_up(owner.organization_id, "10")
@@ -111,8 +127,9 @@ def test_transactions_show_amounts_to_the_last_place_with_task_and_trace() -> No
         spend(ada, "0.2500000001", task_id=task_id)
     text = text_of(ada.client(), "/wallet/transactions/")
     assert "-$0.2500000001" in text
-    assert "b" * 32 in text
+    assert f'href="/traces/{"b" * 32}/"' in text
     assert f"/tasks/{task_id}/" in text
+    assert ada.client().get(f"/traces/{'b' * 32}/").status_code == 200
 
 
 def test_usage_list_leads_to_each_calls_arithmetic() -> None:
@@ -120,13 +137,16 @@ def test_usage_list_leads_to_each_calls_arithmetic() -> None:
     topped_up(ada.organization_id, "10")
     price = price_of(input="2.5", cached_input="0.25", output="10", reasoning="10", per_request="0.001")
     tokens = TokenBuckets(input=1000, cached_input=400, output=300, reasoning=30)
-    call_id = spend(ada, "0.0069", model=price.model_key, tokens=tokens, cost="0.0069000000")
+    with bind_trace("d" * 32):
+        call_id = spend(ada, "0.0069", model=price.model_key, tokens=tokens, cost="0.0069000000")
     text = text_of(ada.client(), "/wallet/usage/")
     address = f"/wallet/usage/{call_id}/"
     assert address in text
+    assert f'href="/traces/{"d" * 32}/"' in text
     detail = text_of(ada.client(), address)
     for figure in ("$2.50 / 1M", "$0.0025", "$0.0001", "$0.003", "$0.0003", "$0.001", "$0.0069", str(call_id)):
         assert figure in detail, figure
+    assert f'href="/traces/{"d" * 32}/"' in detail
     assert person().client().get(address).status_code == 404
 
 
@@ -264,8 +284,10 @@ def test_pages_need_the_same_queries_however_many_rows(
     client.get(address)
     with django_assert_max_num_queries(queries) as made:
         client.get(address)
-    # Roll-ups only: records are listed by an index, never summed.
-    assert not [query["sql"] for query in made if re.search(r"SUM\(.*openai_usage", query["sql"])]
+    # Roll-ups only: records are listed by an index, never summed; but for those that were made for tasks.
+    summed = [query["sql"] for query in made if re.search(r"SUM\(.*openai_usage", query["sql"])]
+    assert all('"openai_usage"."task_id" IS NOT NULL' in sql for sql in summed)
+    assert len(summed) == ("by=task" in address)
 
 
 def test_usage_of_others_is_not_listed_under_a_filter_of_ours() -> None:

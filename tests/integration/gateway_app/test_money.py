@@ -19,8 +19,10 @@ from accounts_app.exceptions import Conflict, InvalidInput, PermissionRefused, T
 from accounts_app.tenancy.context import NOBODY, bound, operator_atomic, tenant_context
 from billing_app.contracts import ZERO
 from billing_app.exceptions import InsufficientFunds
+from gateway_app.catalogue import EFFORTS
 from gateway_app.models import ModelEntry, ModelRoute
 from gateway_app.services.chat import chat, chat_stream
+from gateway_app.services.routes import DEFAULTS
 from gateway_app.services.tokens import input_bound
 from tests.factories.billing import organization_with
 from tests.factories.gateway import chat_request, cost, scripted_model
@@ -159,6 +161,17 @@ def test_reasoning_models_get_their_own_parameters(payer: UUID, upstream: Script
     body = upstream.wait_idle()[0].body
     assert (body["max_completion_tokens"], body["reasoning_effort"]) == (99, "low")
     assert {"max_tokens", "temperature"}.isdisjoint(body)
+
+
+def test_the_default_model_does_not_think_unless_a_prompt_wants_it(
+    payer: UUID, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert EFFORTS[DEFAULTS[0]] == "none"
+    monkeypatch.setitem(EFFORTS, "scripted", "none")
+    chat(chat_request())
+    chat(chat_request(extra={"reasoning_effort": "high", "top_p": 0.5}))
+    plain, thinking = [served.body for served in upstream.wait_idle()]
+    assert (plain["reasoning_effort"], thinking["reasoning_effort"], thinking["top_p"]) == ("none", "high", 0.5)
 
 
 def test_settings_of_a_request_reach_the_provider(payer: UUID, upstream: ScriptedUpstream) -> None:

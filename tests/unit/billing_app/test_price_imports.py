@@ -58,12 +58,12 @@ def test_pictures_cost_by_tier_or_by_the_piece() -> None:
 def test_json_is_read_without_passing_through_floats() -> None:
     row = {"model": "import-j", "input": 0.1, "output": 1, "per_request": "0.0000000001",
            "effective_from": "2026-01-01", "source": "list", "source_date": "2025-12-24",
-           "image_tiers": {"low": 0.3}}  # fmt: skip
+           "image_tiers": {"low/512x512": 0.3}}  # fmt: skip
     with operator_atomic("test"):
         prices_import(text=json.dumps([row]))
     price = Price.objects.get(model_key="import-j")
     assert (price.input, price.per_request) == (USD("0.1"), USD("0.0000000001"))
-    assert price.ref().image_tiers == {"low": USD("0.3")}
+    assert price.ref().image_tiers == {"low/512x512": USD("0.3")}
     assert str(price.source_date) == "2025-12-24"
 
 
@@ -95,7 +95,8 @@ def test_a_dry_run_changes_nothing_and_says_the_same() -> None:
     ("import-x,1,2,,,,2026-13-01,s", "Line 3, effective_from", "not a date"),
     ("import-x,1,2,,,,2026-01-01,", "Line 3, source", "required"),
     ("import-x,1,2,,,high,2026-01-01,s", "Line 3, image_tiers", "quality/size=USD"),
-    ("import-x,1,2,,,high=-1,2026-01-01,s", "Line 3, image_tiers.high", "too small"),
+    ("import-x,1,2,,,high/1x1=-1,2026-01-01,s", "Line 3, image_tiers.high/1x1", "too small"),
+    ("import-x,1,2,,,high=1,2026-01-01,s", "Line 3, image_tiers", "a quality and a size"),
     ("import-a,2,10,0.125,,,2026-01-01,another list", "Line 3, effective_from", "another price from the same moment"),
 ])  # fmt: skip
 def test_one_wrong_line_is_named_and_keeps_all_out(line: str, where: str, why: str) -> None:

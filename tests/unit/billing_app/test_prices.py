@@ -1,6 +1,7 @@
 """The price in force at a time, exact costs, and prices that never change."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -17,7 +18,7 @@ from accounts_app.tenancy.context import operator_atomic
 from billing_app.contracts import PriceRef, TokenBuckets
 from billing_app.exceptions import KeyConflict, ModelNotPriced
 from billing_app.models import Price
-from billing_app.services.prices import price_cost, price_current, price_set, price_withdraw
+from billing_app.services.prices import price_cost, price_current, price_images_check, price_set, price_withdraw
 from tests.factories.billing import price_of
 
 USD = Decimal
@@ -57,6 +58,30 @@ def test_a_price_of_tomorrow_is_not_in_force_today() -> None:
     with pytest.raises(ModelNotPriced, match=model) as caught:
         price_current(model_key=model)
     assert caught.value.code == "model_not_priced"
+
+
+HIGH = {"high/1024x1024": USD("0.167"), "low/1024x1024": USD(0)}
+
+
+@pytest.mark.parametrize(("per_image", "tiers", "images", "tier"), [
+    ("0", HIGH, 0, "high/512x512"),
+    ("0", HIGH, 1, "high/1024x1024"),
+    ("0", HIGH, 1, "low/1024x1024"),  # for nothing, but somebody has said so
+    ("0.04", HIGH, 1, "high/512x512"),
+    ("0", {}, 1, "high/512x512"),  # priced by tokens, or for nothing
+])  # fmt: skip
+def test_images_with_a_price_are_let_through(per_image: str, tiers: dict[str, Decimal], images: int, tier: str) -> None:
+    price = replace(ref(), per_image=USD(per_image), image_tiers=tiers)
+    price_images_check(price, images=images, image_tier=tier)
+
+
+@pytest.mark.parametrize(("tier", "field"), [
+    ("auto/auto", "quality"), ("medium/1024x1024", "quality"), ("high/512x512", "size"), ("low/auto", "size"),
+])  # fmt: skip
+def test_images_of_a_tier_without_price_are_refused_and_the_field_named(tier: str, field: str) -> None:
+    with pytest.raises(ModelNotPriced, match=r"high/1024x1024, low/1024x1024") as refused:
+        price_images_check(replace(ref(), image_tiers=HIGH), images=1, image_tier=tier)
+    assert [detail.field for detail in refused.value.details] == [field]
 
 
 @given(

@@ -243,7 +243,7 @@ def test_an_operator_explains_a_difference_in_the_admin(organization_id: UUID, c
     (found,) = compared()
     client.force_login(person(is_operator=True).user)
     listed = client.get(reverse("admin:billing_app_reconciliationdifference_changelist") + "?explained=no")
-    assert "charged_usd" in listed.content.decode()
+    assert "charged (USD)" in listed.content.decode()
     page = reverse("admin:billing_app_reconciliationdifference_change", args=[found.pk])
     assert "This field is required" in client.post(page, {"explanation": ""}).content.decode()
     assert client.post(page, {"explanation": "seen"}).status_code == 302

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from decimal import Decimal
 
+import psutil
 import pytest
 from django.test import Client
 from pytest_django import Settings
@@ -67,6 +68,46 @@ def test_figures_of_other_processes_are_added(model: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
     assert figure("deepspace_provider_attempts_total", provider=model, outcome="failed") == 3
     assert figure("deepspace_breaker_open", provider=model) == 1, "the process that ended has no breaker any more"
+
+
+def counting(model: str, times: int) -> None:
+    """Count in a process that ends."""
+    code = (
+        "from config import metrics\n"
+        f"metrics.child(metrics.ATTEMPTS, {model!r}, 'failed').inc({times})\n"
+        f"metrics.child(metrics.FIRST_TOKEN_SECONDS, {model!r}).observe({times})\n"
+        f"metrics.child(metrics.BREAKERS, {model!r}).set(1)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
+
+
+def owners() -> set[str]:
+    """Whose files lie in the folder: process numbers, and "gone"."""
+    return {file.stem.rpartition("_")[2] for file in metrics.METRICS_DIR.glob("*.db")}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("tidy", [metrics.metrics_text, metrics.metrics_tidy])
+def test_ended_processes_leave_no_files_and_no_count_is_lost(model: str, tidy: Callable[[], object]) -> None:
+    for times in (2, 3, 5):
+        counting(model, times)
+        tidy()
+        assert owners() <= {"gone", *map(str, psutil.pids())}
+    assert figure("deepspace_provider_attempts_total", provider=model, outcome="failed") == 10
+    assert figure("deepspace_first_token_seconds_count", model=model) == 3
+    assert figure("deepspace_first_token_seconds_sum", model=model) == 10
+    assert figure("deepspace_first_token_seconds_bucket", model=model, le="2.5") == 1
+    assert figure("deepspace_breaker_open", provider=model) == 0
+
+
+@pytest.mark.django_db
+def test_a_file_that_cannot_be_read_hides_no_other(model: str) -> None:
+    counting(model, 2)
+    dead = max(map(int, owners() - {"gone"} - set(map(str, psutil.pids()))))
+    broken = metrics.METRICS_DIR / f"counter_{dead}9.db"
+    broken.write_bytes(b"\xff" * 40)
+    assert figure("deepspace_provider_attempts_total", provider=model, outcome="failed") == 2
+    assert not broken.exists()
 
 
 @pytest.mark.django_db

@@ -1,7 +1,9 @@
 """Alive, ready, degraded, down: what probes are told, also when what they ask about is gone."""
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from redis import Redis
@@ -104,6 +107,52 @@ def test_without_postgres_it_is_alive_but_not_ready() -> None:
     assert figures[0] == 200
     assert 'deepspace_scrape_failed{source="holds"} 1.0' in figures[1]
     assert "c4n4ry" not in done.stdout + done.stderr
+
+
+@pytest.fixture
+def silence() -> Iterator[socket.socket]:
+    """A port that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)  # noqa: FBT003 - the socket's own signature
+        yield server
+
+
+def taken(server: socket.socket) -> Iterator[socket.socket]:
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            yield server.accept()[0]
+
+
+@pytest.mark.django_db
+@pytest.mark.timeout(60)
+def test_a_postgres_that_says_nothing_is_named_soon_and_asked_once(
+    client: Client, silence: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.get("/health")  # the first request of a process looks at its role
+    elsewhere: dict[str, Any] = {"HOST": "127.0.0.1", "PORT": str(silence.getsockname()[1])}
+    elsewhere["OPTIONS"] = connection.settings_dict["OPTIONS"] | {"connect_timeout": 600}
+    for name, value in elsewhere.items():  # of all threads' connections
+        monkeypatch.setitem(connection.settings_dict, name, value)
+    for _time in range(2):
+        status, report = asked(client)
+        assert (status, report["status"]) == (503, "unavailable")
+        assert {"postgres", "migrations"} <= set(report["degraded"])
+        assert report["parts"]["postgres"] == {"state": "down", "error": "Timeout"}
+        assert report["parts"]["redis"]["state"] == "ok"
+    (held,) = taken(silence)
+    held.close()
+    monkeypatch.undo()
+    while asked(client)[1]["parts"]["postgres"]["state"] != "ok":
+        time.sleep(0.05)
+
+
+@pytest.mark.django_db
+def test_a_redis_that_says_nothing_only_degrades(client: Client, silence: socket.socket, settings: Settings) -> None:
+    settings.REDIS_URL = f"redis://127.0.0.1:{silence.getsockname()[1]}/0"
+    status, report = asked(client)
+    assert (status, report["status"]) == (200, "degraded")
+    assert report["parts"]["redis"]["state"] == "down"
+    assert report["parts"]["postgres"]["state"] == "ok"
 
 
 def test_health_asks_nobody_and_takes_any_host_name(

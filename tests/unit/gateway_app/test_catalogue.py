@@ -15,6 +15,7 @@ from gateway_app.catalogue import MODELS, PROVIDERS
 from gateway_app.exceptions import ModelNotFound, ModelUnavailable
 from gateway_app.models import ModelEntry, ModelRoute, Provider
 from gateway_app.services.catalogue import catalogue_refresh, model_price, models_sync
+from gateway_app.services.routes import DEFAULTS
 from gateway_app.services.snapshot import snapshot_load
 from tests.factories.gateway import scripted_model, scripted_provider
 from tests.support.upstream import ScriptedUpstream
@@ -78,6 +79,10 @@ def test_a_second_provider_of_a_model_is_switched_on_by_an_operator(upstream: Sc
 def test_list_prices_as_published() -> None:
     price = price_current(model_key="gpt-4o-mini")
     assert (price.input, price.cached_input, price.output) == (Decimal("0.15"), Decimal("0.075"), Decimal("0.6"))
+    luna = price_current(model_key=DEFAULTS[0])
+    assert (luna.input, luna.cached_input, luna.cache_write, luna.output) == tuple(
+        map(Decimal, ("0.1", "0.01", "0.125", "0.5"))
+    )
     haiku = price_current(model_key="claude-haiku-4-5")
     assert (haiku.cache_write, haiku.reasoning) == (Decimal("1.25"), haiku.output)
 

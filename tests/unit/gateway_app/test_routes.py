@@ -47,7 +47,7 @@ def test_with_nothing_set_up_nothing_can_be_called() -> None:
 def test_with_a_key_only_that_providers_models_are_active(settings: Settings) -> None:
     settings.OPENAI_API_KEY = "sk-x"
     model, endpoint = _model(), _endpoint()
-    assert (model.key, endpoint.url) == ("gpt-4o-mini", "https://api.openai.com/v1")
+    assert (model.key, endpoint.url) == ("gpt-6-luna", "https://api.openai.com/v1")
     assert endpoint.api_key == "sk-x"
     assert {"gpt-4o", "gpt-4.1", "o3"} <= _callable()
     assert {"deepseek-chat", "claude-haiku-4-5", "smollm2-135m-instruct"}.isdisjoint(_callable())
@@ -58,7 +58,7 @@ def test_with_a_key_only_that_providers_models_are_active(settings: Settings) ->
 def test_a_second_providers_key_adds_its_models(settings: Settings) -> None:
     settings.OPENAI_API_KEY, settings.DEEPSEEK_API_KEY = "sk-x", "ds-x"
     assert _endpoint("deepseek-chat").api_key == "ds-x"
-    assert selectors.default_model_key() == "gpt-4o-mini"
+    assert selectors.default_model_key() == "gpt-6-luna"
 
 
 def test_the_local_model_writes_when_nothing_else_does(settings: Settings) -> None:
@@ -68,7 +68,7 @@ def test_the_local_model_writes_when_nothing_else_does(settings: Settings) -> No
     assert (_callable(), selectors.local_model_notice()) == ({"smollm2-135m-instruct"}, True)
     assert price_current(model_key=model.key).output > 0
     settings.OPENAI_API_KEY = "sk-x"
-    assert (selectors.default_model_key(), selectors.local_model_notice()) == ("gpt-4o-mini", False)
+    assert (selectors.default_model_key(), selectors.local_model_notice()) == ("gpt-6-luna", False)
     assert _endpoint("smollm2-135m-instruct").provider == "local"
 
 
@@ -82,7 +82,7 @@ def test_the_operators_choice_comes_before_ours(settings: Settings) -> None:
     ModelEntry.objects.filter(key="gpt-4.1-nano").update(is_default=True)
     assert selectors.default_model_key() == "gpt-4.1-nano"
     ModelEntry.objects.filter(key="gpt-4.1-nano").update(is_active=False)
-    assert selectors.default_model_key() == "gpt-4o-mini"
+    assert selectors.default_model_key() == "gpt-6-luna"
 
 
 def test_an_endpoint_of_ones_own_needs_no_key(settings: Settings) -> None:

@@ -62,7 +62,7 @@ def test_it_holds_what_can_be_called_now(settings: Settings) -> None:
     model = snapshot.model("gpt-4o")
     assert (model.kind, model.fallback_key, model.owned_by) == ("chat", "gpt-4o-mini", "openai")
     assert (model.context_window, model.max_output_tokens, model.is_reasoning) == (128_000, 16_384, False)
-    assert snapshot.model().key == snapshot.default_key == "gpt-4o-mini"
+    assert snapshot.model().key == snapshot.default_key == "gpt-6-luna"
     assert snapshot.model("text-embedding-3-small").kind == "embedding"
     assert "deepseek-chat" not in snapshot.models
     assert "sk-x" not in repr(snapshot)

@@ -35,7 +35,7 @@ async def test_caller_who_leaves_ends_the_work() -> None:
 
 
 async def test_end_of_the_body_is_no_leaving() -> None:
-    assert await ended(Visit(bodies=[b"rest", b""]), lambda _watch: asyncio.sleep(0.02)) is None
+    assert await ended(Visit(bodies=[b"rest", b""]), lambda _watch: asyncio.sleep(0.1)) is None
 
 
 async def test_silence_ends_the_work() -> None:

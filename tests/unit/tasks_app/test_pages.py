@@ -8,6 +8,7 @@ import pytest
 from django.test import Client, override_settings
 
 from accounts_app.models import Role
+from accounts_app.services.trace import bind_trace
 from prompts_app.selectors import prompt_list
 from tasks_app.models import Task
 from tests.factories.accounts import Person, person, team
@@ -319,3 +320,10 @@ def test_home_without_tasks_leads_to_prompts(browser: Client) -> None:
     assert browser.get("/")["Location"] == "/prompts/"
     assert browser.post("/", {"inputText": BRIEF}).status_code == 404
     assert "inputText" not in html(Client().get("/"))
+
+
+def test_an_event_leads_to_all_that_its_request_caused(browser: Client, ada: Person) -> None:
+    with ada.at_work(), bind_trace("e" * 32):
+        task = make_task()
+    assert f'href="/traces/{"e" * 32}/"' in html(browser.get(f"/tasks/{task.id}/"))
+    assert browser.get(f"/traces/{'e' * 32}/").status_code == 200

@@ -81,7 +81,8 @@ def _answer(check: Check, future: "Future[Parts]", until: float) -> Parts:
         return future.result(timeout=max(0.0, until - time.monotonic()))
     except TimeoutError:
         return _down(check, "Timeout")
-    except (psycopg.Error, DatabaseError, RedisError, *broker_errors()) as error:  # its text may quote the address with the password
+    except (psycopg.Error, DatabaseError, RedisError, *broker_errors()) as error:
+        # Its text may quote the address with the password.
         return _down(check, type(error).__name__)
 
 

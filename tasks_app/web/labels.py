@@ -40,6 +40,8 @@ _EVENTS: dict[str, str | Promise] = {
     "save_version": _("Version saved"),
     "finish": _("Finished"),
     "replay": _("Replayed"),
+    "approve": _("Approved"),
+    "wait": _("Waited"),
     "failed": _("Failed"),
     "cancelled": _("Cancelled"),
     "usage": _("Call settled later"),

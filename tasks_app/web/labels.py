@@ -63,6 +63,8 @@ _STEPS: dict[str, str | Promise] = {
     "apply": _("Write"),
     "rewrite": _("Rewrite"),
     "finish": _("Finish"),
+    "approve": _("Approval"),
+    "wait": _("Wait"),
 }
 
 

@@ -17,7 +17,7 @@ _PARALLEL = ("over", "as", "into", "max")
 
 def document_ordered(document: Json) -> Json:
     """Return the same document as a person would write it: stages as they follow each other, fields as documented."""
-    ordered = _by(document, _TOP)
+    ordered: Json = _by(document, _TOP)
     stages = ordered.get("stages")
     if isinstance(stages, dict):
         ordered["stages"] = {key: _stage(stages[key]) for key in _reading_order(stages, document.get("defaults"))}

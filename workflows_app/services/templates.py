@@ -183,8 +183,8 @@ def _switched(config: WorkflowConfig, status: ConfigStatus) -> WorkflowConfig:
 
 def _was_used(config: WorkflowConfig) -> bool:
     # Runs leave the database one day, when they are archived; the figures of them stay.
-    runs = WorkflowRun.objects.filter(organization_id=config.organization_id, config_id=config.pk)
-    figures = RunStatistic.objects.filter(organization_id=config.organization_id, config_id=config.pk)
+    own = {"organization_id": current_organization_id(), "config_id": config.pk}
+    runs, figures = WorkflowRun.objects.filter(**own), RunStatistic.objects.filter(**own)
     return runs.exists() or figures.exists()
 
 

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -64,8 +65,8 @@ def measure(system: System) -> Iterator[Row]:
                 said = _statements(case.read, organization)
                 # By turns, so that both have the same neighbours.
                 ours, plain = _by_turns(
-                    lambda said=said: _once(app, said, {"organization": organization, "operator": ""}),
-                    lambda plain=case.plain: _once(owner, [plain], {**given, "operator": "bench"}),
+                    partial(_once, app, said, {"organization": organization, "operator": ""}),
+                    partial(_once, owner, [case.plain], {**given, "operator": "bench"}),
                     times=REPEATS,
                 )
                 note = "plain SQL as owner"

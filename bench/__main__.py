@@ -3,7 +3,7 @@
 import platform
 import sys
 
-from bench import first_token, memory, task_create, task_list, v1, workflow
+from bench import executions, first_token, memory, task_create, task_list, v1, workflow
 from bench.report import Row, table
 from bench.system import System
 
@@ -15,6 +15,7 @@ BENCHES = {
     "task_list": task_list,
     "v1": v1,
     "workflow": workflow,
+    "executions": executions,
 }
 
 

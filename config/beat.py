@@ -6,6 +6,7 @@ code leaves the schedule, and no row of a person's can take a room's place.
 """
 
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 from celery.beat import PersistentScheduler
@@ -23,10 +24,12 @@ class RowScheduler(DatabaseScheduler):  # type: ignore[misc]
 
     def setup_schedule(self) -> None:
         """Read the rows; what is in the code is no row."""
-        assert self.schedule is not None
+        # From before the reading on: else the first change after it, or the first one ever, would go unseen.
+        self._last_timestamp = self.Changes.last_change() or datetime.min.replace(tzinfo=UTC)
+        self.schedule  # noqa: B018 - the property reads
 
 
-class TwoSourceScheduler(PersistentScheduler):  # type: ignore[misc]
+class TwoSourceScheduler(PersistentScheduler):
     """Ticks for both."""
 
     rows: RowScheduler | None = None
@@ -44,7 +47,7 @@ class TwoSourceScheduler(PersistentScheduler):  # type: ignore[misc]
     def _tick_rows(self) -> float:
         try:
             if self.rows is None:
-                self.rows = RowScheduler(app=self.app, Producer=self.Producer)
+                self.rows = RowScheduler(app=self.app)
             if self.rows.should_sync():
                 self.rows._do_sync()  # noqa: SLF001 - as celery's own beat service does
             return float(self.rows.tick())

@@ -99,6 +99,7 @@ def event_point(event: TaskEvent) -> tuple[UUID, int]:
         raise NothingToReplay
     events = run_history(event.run_id, limit=MAX_EVENTS)
     attempt = event.input.get("attempt")
+    seq: int | None
     if event.event_key == REPLAY or event.event_key.startswith("advance:"):
         seq = _first(event, [item.seq for item in events if item.type == "run.forked"])
     else:

@@ -40,6 +40,8 @@ _EVENTS: dict[str, str | Promise] = {
     "save_version": _("Version saved"),
     "finish": _("Finished"),
     "replay": _("Replayed"),
+    "approve": _("Approved"),
+    "wait": _("Waited"),
     "failed": _("Failed"),
     "cancelled": _("Cancelled"),
     "usage": _("Call settled later"),
@@ -61,6 +63,8 @@ _STEPS: dict[str, str | Promise] = {
     "apply": _("Write"),
     "rewrite": _("Rewrite"),
     "finish": _("Finish"),
+    "approve": _("Approval"),
+    "wait": _("Wait"),
 }
 
 

@@ -63,6 +63,7 @@ def held(past: UUID, stack: Stack) -> list[UUID]:
     now = timezone.now()
     with operator_atomic("test"):
         config = WorkflowConfig.objects.get(pk=past)
+        assert config.organization_id is not None
         tenant = Tenant(organization_id=config.organization_id)
         runs = [
             run_with_past(tenant, config, Past(now - timedelta(minutes=9), timedelta(0), fields={
@@ -73,7 +74,7 @@ def held(past: UUID, stack: Stack) -> list[UUID]:
             for number in range(3)
         ]  # fmt: skip
         for run_id in runs:
-            WorkflowSlot.objects.create(organization_id=tenant.organization_id, key="provider:example", run_id=run_id)
+            WorkflowSlot.objects.create(organization_id=config.organization_id, key="provider:example", run_id=run_id)
     return runs
 
 

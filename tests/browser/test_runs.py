@@ -2,17 +2,21 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tasks_app.models import Task
 from tests.factories.accounts import Person
-from tests.factories.runs import Record, record, recorded, run_of
+from tests.factories.runs import Record, record, recorded, run_of, workflow
+from tests.factories.tasks import make_task, start
 from tests.factories.workflows import acting
 from tests.support.accounts import Account
 from tests.support.browser import LOOKS, Look, Visitor
 from workflows_app.contracts import StepSpec
+from workflows_app.models import WorkflowConfig
 from workflows_app.selectors import run_get
 
 pytestmark = [pytest.mark.browser, pytest.mark.odd_runs("histories made by hand: nobody did their steps")]
@@ -50,13 +54,20 @@ def rich_history() -> Record:
 
 
 def branches(history: Record) -> None:
-    wait = {"items": ["de", "fr", "it"], "total": 3, "into": "results", "name": "language", "round": "r", "path": "B"}
+    wait: dict[str, Any] = {
+        "items": ["de", "fr", "it"],
+        "total": 3,
+        "into": "results",
+        "name": "language",
+        "round": "r",
+        "path": "B",
+    }
     history.at(45_000, "run.waiting", kind="children", step="translate", **wait)
     for branch, (began, ended, status) in enumerate(
         [(45_100, 62_000, "completed"), (45_100, 58_000, "completed"), (58_000, 71_000, "cancelled")]
     ):
         history.at(began, "child.started", branch=branch)
-        child = {"run_id": str(uuid.uuid4()), "status": status, "result": {}, "cost_usd": "0.0012"}
+        child: dict[str, Any] = {"run_id": str(uuid.uuid4()), "status": status, "result": {}, "cost_usd": "0.0012"}
         history.at(ended, "child.ended", branch=branch, **child)
 
 
@@ -192,3 +203,37 @@ def test_pages_of_runs_work_without_a_script(somebody: Visitor, tenant_with_mone
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("The run is paused.")).to_be_visible()
     plain.close()
+
+
+@pytest.mark.parametrize("look", [LOOKS[1], LOOKS[-2]], indirect=True, ids=str)
+def test_a_task_shows_its_run_asks_what_it_asks_and_goes_back(
+    somebody: Visitor, page: Page, tenant_with_money: Account, look: Look
+) -> None:
+    someone = of(tenant_with_money)
+    approval = {"action": "approve", "params": {"message": "Shall this be finished?"}}
+    config = workflow(someone, {"action": "finish", "key": "first"}, approval, "finish")
+    with acting(tenant_with_money.tenant):
+        WorkflowConfig.objects.filter(pk=config.pk).update(is_default=True)
+        task = make_task("what is tea?")
+        Task.objects.filter(pk=task.pk).update(metadata={**task.metadata, "text": "Tea is a drink."})
+        start(task)
+    somebody.be(tenant_with_money)
+    page.goto(f"{somebody.base_url}/tasks/{task.id}/")
+    expect(page.get_by_text("Shall this be finished?")).to_be_visible(timeout=30_000)
+    expect(page.locator(".wf-bar--approval")).to_be_visible()
+    somebody.check(page, "task-waiting")
+    page.locator("button[name=answer][value=approve]").click()
+    expect(page.locator(".timeline__event--completea")).to_be_visible(timeout=30_000)
+    expect(page.locator(".run-state__status .tag--good")).to_be_visible()
+    somebody.check(page, "task-completed")
+    page.locator(".timeline__event--approve a").last.click()
+    dialog = page.locator("#run-dialog")
+    expect(dialog.locator("h2")).to_be_focused()
+    dialog.locator(".run-replay .btn-primary").click()
+    expect(page.get_by_text("Shall this be finished?")).to_be_visible(timeout=30_000)
+    expect(page.locator(".timeline__event--replay")).to_be_visible()
+    expect(page.locator(".wf__row--shared")).to_have_count(1)
+    expect(page.locator(".run-earlier")).to_have_count(1)
+    page.locator(".run-earlier summary").click()
+    expect(page.locator(".run-earlier .wf")).to_be_visible()
+    somebody.check(page, "task-replayed")

@@ -128,7 +128,16 @@ def _insert(run: WorkflowRun, history: Record, events: list[RunEvent]) -> None:
     before = None
     with connection.cursor() as cursor:
         for event, (at, fact) in zip(events, history.facts, strict=True):
-            values = [event.id, run.organization_id, run.pk, event.seq, before, fact.type, fact.step_key, fact.attempt]
+            values: list[Any] = [
+                event.id,
+                run.organization_id,
+                run.pk,
+                event.seq,
+                before,
+                fact.type,
+                fact.step_key,
+                fact.attempt,
+            ]
             cursor.execute(
                 "INSERT INTO run_events (id, organization_id, run_id, seq, prev_event_id, type, step_key, attempt,"
                 " data, trace_id, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, '', %s)",

@@ -68,6 +68,7 @@ class Past:
 
 def run_with_past(tenant: Tenant, config: WorkflowConfig, past: Past) -> UUID:
     """Write the run; in an operator context."""
+    assert tenant.organization_id is not None
     last = past.endings[-1] if past.endings else None
     run = WorkflowRun(
         id=uuid7(),

@@ -18,4 +18,4 @@ def publish_twice(producer: Producer, body: Any, *arguments: Any, **options: Any
     return _publish(producer, body, *arguments, **options)
 
 
-Producer.publish = publish_twice
+Producer.publish = publish_twice  # type: ignore[method-assign,assignment]

@@ -25,12 +25,16 @@ class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(WorkflowConfig)
 class WorkflowConfigAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["workspace", "version", "name", "organization", "status", "is_default", "created_at"]
+    list_display = ["name", "version", "workspace", "organization", "status", "is_default", "created_at"]
     list_filter = ["workspace", "status", "is_default"]
     list_select_related = ["workspace", "organization"]
-    search_fields = ["version", "name", "organization__name"]
+    search_fields = ["=id", "version", "name", "description", "organization__name"]
     date_hierarchy = "created_at"
-    readonly_fields = ["organization", "workspace", "status", "is_default", "created_by", "created_at", "published_at"]
+    # Name, version and document say the same: only the API and the pages change them, all at once.
+    readonly_fields = [
+        "organization", "workspace", "name", "version", "description", "config", "status", "is_default",
+        "created_by", "created_at", "updated_at", "published_at",
+    ]  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         # Versions are drafted, checked and published through the API; the seed brings the shared ones.

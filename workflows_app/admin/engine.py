@@ -1,7 +1,7 @@
 """The engine's page in the admin: what it is at, what it has done, and the runs that are stuck."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -23,6 +23,9 @@ from workflows_app.reads.figures import SPANS, EngineFigures, engine_figures, te
 from workflows_app.reads.stuck import runs_stuck
 from workflows_app.services.operators import DEEDS, runs_control
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
 PERIODS: dict[str, Promise | str] = {
     "hour": _("Last hour"),
     "day": _("24 hours"),
@@ -39,8 +42,8 @@ _KEPT = ("one", "list", "period", "template")
 class Deed:
     """What an operator may do to runs, in words."""
 
-    button: Promise | str
-    question: Promise | str
+    button: "_StrPromise | str"
+    question: "_StrPromise | str"
 
 
 WORDS = {

@@ -45,7 +45,7 @@ class PreviewOutput(serializers.Serializer[Any]):
     next_runs = serializers.ListField(child=serializers.CharField(help_text="With the time zone's offset."))
 
 
-class ScheduleInput(TimesInput):
+class ScheduleFieldsInput(TimesInput):
     name = TextField(max_length=120)
     template = TextField(max_length=200, help_text="A template's name (its newest version), name@version, or id.")
     input = ObjectField(help_text="A JSON object, at most 256 KiB: what each run begins with.")
@@ -62,13 +62,14 @@ class ScheduleInput(TimesInput):
         max_value=MOST_AT_ONCE,
         help_text="A due time starts nothing while so many of its runs have not finished.",
     )
+
+
+class ScheduleInput(ScheduleFieldsInput):
     is_active = serializers.BooleanField(required=False, default=True)
 
 
-class ScheduleChange(ScheduleInput):
+class ScheduleChange(ScheduleFieldsInput):
     """Any of the fields; what is left out stays."""
-
-    is_active = None
 
     def get_fields(self) -> dict[str, Any]:
         """Return the same fields, none of them needed and none with a default."""
@@ -142,7 +143,8 @@ class SchedulesView(APIView):
         asked = checked(ScheduleQuery(data=request.query_params))
         pages: Any = self.pagination_class()
         page = pages.paginate_queryset(schedule_list(is_active=asked["is_active"]), request, view=self)
-        return pages.get_paginated_response(ScheduleOutput(page, many=True).data)
+        answer: Response = pages.get_paginated_response(ScheduleOutput(page, many=True).data)
+        return answer
 
     @extend_schema(request=ScheduleInput, responses={201: ScheduleDetailOutput}, operation_id="schedules_create")
     def post(self, request: Request) -> Response:

@@ -68,7 +68,8 @@ class TemplatesView(TemplatesAPIView):
         pages: Any = self.pagination_class()
         pages.ordering = _ordering(request)
         page = pages.paginate_queryset(wanted.qs.order_by(*pages.ordering), request, view=self)
-        return pages.get_paginated_response(TemplateListOutput(page, many=True).data)
+        answer: Response = pages.get_paginated_response(TemplateListOutput(page, many=True).data)
+        return answer
 
     @extend_schema(request=TemplateInput, responses={201: TemplateDetailOutput}, operation_id="templates_create")
     def post(self, request: Request) -> Response:

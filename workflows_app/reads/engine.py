@@ -143,9 +143,19 @@ class HeldSlots:
 def engine_now() -> EngineNow:
     """Return the gauges: one statement."""
     row = _rows(_NOW, [MOST_WAITING, [str(status) for status in UNFINISHED]])[0]
-    counts = json.loads(row[6])
-    unfinished = {str(status): counts.get(status, 0) for status in UNFINISHED}
-    return EngineNow(*row[:5], json.loads(row[5]), unfinished, *row[7:])
+    ready, oldest, leased, expired, begun, kinds, statuses, counted_until, behind = row
+    counts = json.loads(statuses)
+    return EngineNow(
+        ready=ready,
+        oldest_ready_seconds=oldest,
+        leased=leased,
+        expired=expired,
+        begun_seconds=begun,
+        waiting=json.loads(kinds),
+        unfinished={str(status): counts.get(status, 0) for status in UNFINISHED},
+        counted_until=counted_until,
+        behind_seconds=behind,
+    )
 
 
 def queues(*, limit: int = 20) -> list[Queue]:

@@ -31,8 +31,9 @@ _ID_PREFIX = re.compile(r"[0-9a-f]{8,32}")
 class ExecutionFilter:
     """What a list is narrowed to; what is empty does not narrow it.
 
-    ``template`` is a name, name@version or an id. ``q`` is looked for in ids (their first 8 characters or more), in
-    the messages of errors, and in the names of templates. ``roots``: without branches and child workflows.
+    ``template`` is a name, name@version or an id. ``q`` is looked for in the names of templates, and in the messages of
+    errors or, if it has 8 hexadecimal digits or more and nothing else, in the beginnings of ids. ``roots``: without
+    branches and child workflows.
     """
 
     template: str = ""
@@ -148,11 +149,12 @@ def _configs(reference: str) -> list[UUID]:
 
 
 def _search(text: str) -> list[Q]:
-    alternatives = [Q(status=RunStatus.FAILED, error__message__icontains=text)]
     digits = text.lower().replace("-", "")
     if _ID_PREFIX.fullmatch(digits):
-        between = (UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")))
-        alternatives.append(Q(id__range=between))
+        # Eight hexadecimal digits or more are an id: no error's message is read for them.
+        alternatives = [Q(id__range=(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))))]
+    else:
+        alternatives = [Q(status=RunStatus.FAILED, error__message__icontains=text)]
     named = _ids(configs_readable().order_by().filter(name__icontains=text))
     alternatives += [Q(config=config) for config in named]
     return alternatives if len(alternatives) <= _MOST_ALTERNATIVES else _as_one(alternatives)

@@ -37,8 +37,9 @@ class Span:
 
     def starts(self, now: datetime) -> list[datetime]:
         """Return when each of its minutes, hours or days begins, oldest first."""
-        rest = {Grain.MINUTE: {}, Grain.HOUR: {"minute": 0}, Grain.DAY: {"minute": 0, "hour": 0}}[self.grain]
-        last = now.astimezone(UTC).replace(second=0, microsecond=0, **rest)
+        last = now.astimezone(UTC).replace(second=0, microsecond=0)
+        last = last if self.grain == Grain.MINUTE else last.replace(minute=0)
+        last = last.replace(hour=0) if self.grain == Grain.DAY else last
         return [last - _STEP[self.grain] * back for back in range(self.number - 1, -1, -1)]
 
 

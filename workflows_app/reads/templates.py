@@ -7,6 +7,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from accounts_app.tenancy.context import current_organization_id
+from workflows_app.contracts import Json
 from workflows_app.models import WorkflowConfig
 from workflows_app.selectors import configs_readable
 
@@ -35,7 +36,7 @@ def template_versions(config: WorkflowConfig) -> QuerySet[WorkflowConfig]:
 
 def template_uses(config_ids: Iterable[UUID]) -> dict[UUID, int]:
     """Return for each version how many of the organization's runs are of it, at most MOST_COUNTED + 1."""
-    asked = {"organization": current_organization_id(), "ids": list(config_ids), "most": MOST_COUNTED + 1}
+    asked: Json = {"organization": current_organization_id(), "ids": list(config_ids), "most": MOST_COUNTED + 1}
     with connection.cursor() as cursor:
         cursor.execute(_USES, asked)
         return dict(cursor.fetchall())

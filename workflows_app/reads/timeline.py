@@ -73,7 +73,7 @@ def _children(run: WorkflowRun, begun: datetime, now: datetime) -> list[ChildBar
         .values("id", "branch", "status", "created_at", "finished_at", "cost_usd", "error", "attempt")
     )
     steps = _steps_of([row["id"] for row in rows], begun) if len(rows) <= _CHILDREN_WITH_STEPS else {}
-    return [_child(row, steps.get(row["id"], ()), begun, now) for row in rows]
+    return [_child(dict(row), steps.get(row["id"], ()), begun, now) for row in rows]
 
 
 def _child(row: dict[str, Any], steps: tuple[ChildStep, ...], begun: datetime, now: datetime) -> ChildBar:

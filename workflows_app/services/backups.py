@@ -21,7 +21,6 @@ from django.core.files.storage import FileSystemStorage, storages
 from django.db import connection
 from psycopg import sql
 
-from accounts_app.tenancy.context import operator_context
 from billing_app.services.checks import ledger_check, ledger_snapshot
 from config.runtime.postgres import client_program
 from config.runtime.roles import grant_runtime
@@ -54,16 +53,8 @@ def backup_make(*, folder: Path) -> Json:
     with ledger_snapshot():
         snapshot = _rows("SELECT pg_export_snapshot()")[0][0]
         _run("pg_dump", "--format=custom", f"--snapshot={snapshot}", "--enable-row-security", f"--file={folder / DUMP}")
-        ledger = ledger_check()
-        manifest = {
-            "format": FORMAT,
-            "made_at": datetime.now(UTC).isoformat(),
-            "postgres": _rows("SHOW server_version")[0][0],
-            "migrations": _migrations(),
-            "tables": _tables(),
-            "ledger": asdict(ledger),
-            "runs": report_json(runs_check()),
-        }
+        server = _rows("SHOW server_version")[0][0]
+        manifest = {"format": FORMAT, "made_at": datetime.now(UTC).isoformat(), "postgres": server} | _standing()
     manifest["dump"] = {"bytes": (folder / DUMP).stat().st_size, "sha256": _digest(folder / DUMP)}
     manifest["files"] = _files_copied(folder / FILES)
     # Last: a folder with a manifest is a whole backup.
@@ -93,13 +84,27 @@ def backup_restore(*, folder: Path, runtime_role: str) -> RestoreReport:
 
 
 def _compared(manifest: Json, files: int) -> RestoreReport:
-    with operator_context("restore"):
-        tables, runs = _tables(), report_json(runs_check())
     with ledger_snapshot():
-        ledger = json.loads(json.dumps(asdict(ledger_check()), default=str))
-    pairs = {"tables": tables, "ledger": ledger, "runs": runs, "migrations": _migrations()}
-    faults = tuple(name for name, found in pairs.items() if manifest[name] != json.loads(json.dumps(found)))
-    return RestoreReport(tables, files, faults)
+        found = json.loads(json.dumps(_standing(), default=str))
+    faults = [f"{name} ({_difference(manifest[name], found[name])})" for name in found if manifest[name] != found[name]]
+    return RestoreReport(found["tables"], files, tuple(faults))
+
+
+def _difference(before: Any, now: Any) -> str:
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return f"{len(before)}, now {len(now)}"
+    names = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    return ", ".join(f"{name}: {before.get(name)!r:.60}, now {now.get(name)!r:.60}" for name in names[:10])
+
+
+def _standing() -> Json:
+    """What a backup and what was loaded from it must agree in; in the snapshot of the caller."""
+    return {
+        "migrations": _migrations(),
+        "tables": _tables(),
+        "ledger": asdict(ledger_check()),
+        "runs": report_json(runs_check()),
+    }
 
 
 def _manifest(folder: Path) -> Json:

@@ -122,7 +122,7 @@ def _retry(retry: Json) -> dict[str, Any]:
     return options | {"retry_on": tuple(retry.get("retry_on", ()))}
 
 
-def _on_error(on_error: str | Json) -> dict[str, str]:
+def _on_error(on_error: str | Json) -> dict[str, Any]:
     if isinstance(on_error, str):
         return {"on_error": on_error}
     return {"on_error": GOTO, "goto": on_error["goto"]}

@@ -103,7 +103,7 @@ def _refuse_overlap(schedule: WorkflowSchedule) -> None:
 
 def _acting(schedule: WorkflowSchedule) -> Tenant:
     """Return the person for whom the schedule acts, with today's role. Raises ScheduleRefused."""
-    member = member_list().filter(user_id=schedule.user_id, user__is_active=True).first()
+    member = member_list().filter(user=schedule.user, user__is_active=True).first() if schedule.user else None
     tenant = Tenant(schedule.organization_id, schedule.user_id, member.role if member else "")
     if not can_write(tenant):
         message = _("Whoever saved this schedule last may not start workflows here any more. Save it again.")

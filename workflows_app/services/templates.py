@@ -16,6 +16,7 @@ from workflows_app.models import ConfigStatus, RunStatistic, WorkflowConfig, Wor
 from workflows_app.models.config import STARTABLE
 from workflows_app.selectors import config_get
 from workflows_app.services.configs import config_save, defaults_clear, own_config, own_draft, refuse, refuse_shapeless
+from workflows_app.services.ordering import document_ordered
 
 # What a version is found by; of these a document says the same as its row, or nothing.
 _FIELDS = ("name", "version", "workspace", "description", "notes")
@@ -130,7 +131,7 @@ def template_document(config: WorkflowConfig) -> Json:
     """Return a version's document with all that is known about it: what is exported, and edited."""
     row = {name: getattr(config, name) for name in ("name", "version", "description", "notes")}
     told = {name: value for name, value in row.items() if value}
-    return {**told, **config.config, **told, "workspace": config.workspace_id}
+    return document_ordered({**config.config, **told, "workspace": config.workspace_id})
 
 
 def next_version(name: str, version: str) -> str:
@@ -182,8 +183,8 @@ def _switched(config: WorkflowConfig, status: ConfigStatus) -> WorkflowConfig:
 
 def _was_used(config: WorkflowConfig) -> bool:
     # Runs leave the database one day, when they are archived; the figures of them stay.
-    runs = WorkflowRun.objects.filter(organization_id=config.organization_id, config_id=config.pk)
-    figures = RunStatistic.objects.filter(organization_id=config.organization_id, config_id=config.pk)
+    own = {"organization_id": current_organization_id(), "config_id": config.pk}
+    runs, figures = WorkflowRun.objects.filter(**own), RunStatistic.objects.filter(**own)
     return runs.exists() or figures.exists()
 
 

@@ -78,13 +78,14 @@ class ListView(OrganizationMixin):
         form = RunFilterForm(request.GET)
         form.is_valid()
         pages, runs = _page(request, form.wanted())
+        task: UUID | None = form.cleaned_data.get("task")
         context = {
             "form": form,
             "lines": run_lines(runs),
             "next_cursor": pages.get_next_link() or "",
             "previous_cursor": pages.get_previous_link() or "",
             "is_filtered": any(request.GET.get(name) for name in form.fields),
-            "task": subjects_named([form.cleaned_data.get("task")]).get(form.cleaned_data.get("task")),
+            "task": _subject(subjects_named([task]), task),
         }
         return render(request, "workflows_app/runs/list.html", context)
 

@@ -1,11 +1,12 @@
 from django.urls import path
 
-from workflows_app.web import runs, runs_controls, runs_exports, runs_list, runs_logs
+from workflows_app.web import runs, runs_controls, runs_exports, runs_list, runs_logs, runs_statistics
 
 _RUN = "runs/<uuid:run_id>"
 
 urlpatterns = [
     path("runs/", runs_list.ListView.as_view(), name="list"),
+    path("fragments/runs/statistics/", runs_statistics.StatisticsView.as_view(), name="statistics"),
     path(f"{_RUN}/", runs.DetailView.as_view(), name="detail"),
     path(f"{_RUN}/panel/", runs.PanelView.as_view(), name="panel"),
     path(f"{_RUN}/events/", runs.EventsView.as_view(), name="events"),

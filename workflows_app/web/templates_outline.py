@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 from workflows_app.contracts import CONTINUE, GOTO, ConfigError, ConfigRef, Json, Limits, StageSpec, StepSpec
 from workflows_app.engine.waits import APPROVE, CHILD, WAIT
 from workflows_app.services.documents import document_parse
+from workflows_app.services.ordering import document_ordered
 from workflows_app.services.validation import config_shape
 
 _ICONS = {WAIT: "clock", APPROVE: "people", CHILD: "diagram-3", "apply": "stars", "linter": "list-check"}
@@ -56,9 +57,8 @@ def outline_of(
     """Return the stages, the first one first; nothing for a draft whose form is not that of a workflow yet."""
     if config_shape(document):
         return ()
-    config = document_parse(config_id, document, shared=shared)
-    stages = sorted(config.stages.values(), key=lambda stage: stage.key != config.start)
-    return tuple(_card(stage, config, problems) for stage in stages)
+    config = document_parse(config_id, document_ordered(document), shared=shared)
+    return tuple(_card(stage, config, problems) for stage in config.stages.values())
 
 
 def limits_of(limits: Limits) -> tuple[str, ...]:

@@ -19,7 +19,8 @@ from tests.support.gate import Gate
 from tests.support.processes import wait_until
 from tests.support.stack import Stack
 from workflows_app.models import WorkflowRun, WorkflowSchedule
-from workflows_app.services.schedules import schedule_pause
+from workflows_app.reads.schedules import schedule_list
+from workflows_app.services.schedules import schedule_pause, schedule_remove
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 
@@ -38,7 +39,7 @@ class Outbox(TwoSourceScheduler):
 
     def apply_async(self, entry: ScheduleEntry, *arguments: Any, **options: Any) -> Any:
         """Note what is due."""
-        self.sent.append((entry.task, dict(entry.kwargs), dict(entry.options)))
+        self.sent.append((entry.task or "", dict(entry.kwargs or {}), dict(entry.options or {})))
         return None
 
 
@@ -54,10 +55,9 @@ def tenant() -> Iterator[Tenant]:
     tenant = owner()
     yield tenant
     # Its alarms would ring in other tests.
-    with operator_atomic("test"):
-        for pk in WorkflowSchedule.objects.filter(organization_id=tenant.organization_id).values_list("pk", flat=True):
-            PeriodicTask.objects.filter(name=f"schedule:{pk}").delete()
-        WorkflowSchedule.objects.filter(organization_id=tenant.organization_id).delete()
+    with acting(tenant):
+        for schedule in schedule_list():
+            schedule_remove(schedule_id=schedule.pk)
 
 
 def rung(beat: Outbox) -> list[str]:
@@ -72,7 +72,7 @@ def wound_back(schedule: WorkflowSchedule) -> None:
 
 
 def test_the_rooms_jobs_keep_their_second_and_their_expiry(beat: Outbox) -> None:
-    entry = beat.schedule["workflows-reap"]
+    entry: Any = beat.schedule["workflows-reap"]
     assert (entry.schedule.run_every.total_seconds(), entry.options["expires"]) == (1.0, 2.0)
     assert beat.tick() <= 1.0
     wait_until(lambda: beat.tick() >= 0 and any(task == "workflows.reap" for task, *_rest in beat.sent), 10)
@@ -109,18 +109,19 @@ def test_without_postgres_the_rooms_jobs_go_on(beat: Outbox, database_gate: Gate
 
 def test_a_schedule_is_carried_out_by_beat_and_workers(stack: Stack, tenant: Tenant) -> None:
     stack.spawn_beat()
-    config = made_up_config(tenant, {"action": "wait", "with": {"seconds": 0.05}})
+    config = made_up_config(tenant, {"action": "wait", "params": {"seconds": 0.05}})
     schedule = scheduled(tenant, template=str(config.pk), cron="* * * * *", input={"brief": "tea"})
     with operator_atomic("test"):
         WorkflowSchedule.objects.filter(pk=schedule.pk).update(next_run_at=datetime.now(UTC))
 
     def done() -> bool:
         with acting(tenant):
-            runs = WorkflowRun.objects.filter(organization_id=tenant.organization_id, config=config)
-            return runs.filter(status="completed").exists()
+            return WorkflowRun.objects.filter(config=config, status="completed").exists()
 
     def said() -> str:
         with operator_atomic("test"):
-            return json.dumps(list(WorkflowSchedule.objects.filter(pk=schedule.pk).values()), default=str)
+            rows = [*WorkflowSchedule.objects.filter(pk=schedule.pk).values()]
+            rows += WorkflowRun.objects.filter(config=config).values("status", "is_ready", "worker", "wait", "due_at")
+            return json.dumps(rows, default=str)
 
     wait_until(done, 90, said)

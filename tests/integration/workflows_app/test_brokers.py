@@ -23,7 +23,7 @@ from tests.support.upstream import Behaviour
 from workflows_app.models import RunEvent, WorkflowRun
 from workflows_app.services.runs import execution_start
 
-QUICK: dict[str, Any] = {"action": "wait", "with": {"seconds": 0.05}}
+QUICK: dict[str, Any] = {"action": "wait", "params": {"seconds": 0.05}}
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_a_deploy_in_the_middle_of_a_hundred_runs_loses_none(stack: Stack) -> No
     """Old runs finish on the version they began with; a new version and new workers come in the middle."""
     tenant = owner(f"{uuid.uuid4().hex}@example.com")
     stack.spawn_beat()
-    wait: dict[str, Any] = {"action": "wait", "with": {"seconds": 0.3}}
+    wait: dict[str, Any] = {"action": "wait", "params": {"seconds": 0.3}}
     first = executions(tenant, 100, wait, wait | {"via": "old"}, wait)
     wait_until(lambda: statuses(first).get("completed", 0) + statuses(first).get("waiting", 0) > 10, 60)
     second = executions(tenant, 5, wait | {"via": "new"})

@@ -1,6 +1,8 @@
 """Log lines of steps, from the handler to the reader: stored, searched, live, bounded, and never in the step's way."""
 
 import logging
+import subprocess
+import sys
 import threading
 import uuid
 from typing import Any
@@ -9,9 +11,12 @@ from uuid import UUID
 import pytest
 from django.conf import LazySettings
 from django.db import IntegrityError, connection, transaction
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts_app.exceptions import InvalidInput, NotFound
+from accounts_app.services.users import user_create
 from accounts_app.tenancy.context import Tenant, bound, operator_atomic
 from config import metrics
 from gateway_app.models import LiveStream
@@ -22,6 +27,7 @@ from tests.support.processes import wait_until
 from workflows_app.contracts import LogLine, StepContext, StepResult
 from workflows_app.models import RunLog
 from workflows_app.reads.logs import run_logs
+from workflows_app.selectors import run_get
 from workflows_app.services import run_logs as kept
 from workflows_app.services.claims import run_claim
 from workflows_app.services.execution import run_advance
@@ -318,3 +324,59 @@ def test_lines_are_never_changed_and_lie_in_the_month_of_their_run() -> None:
 
 def test_months_of_lines_have_a_retention(settings: LazySettings) -> None:
     assert "run_logs" in settings.PARTITION_RETENTION_MONTHS
+
+
+def test_operators_look_at_lines_and_archives_in_the_admin_and_change_nothing(client: Client) -> None:
+    tenant = owner()
+    with handlers(talk=talk):
+        run_id = done(tenant, "talk")
+    with transaction.atomic():
+        client.force_login(user_create(email=f"{uuid.uuid4().hex}@example.com", is_operator=True))
+    with operator_atomic("test"):
+        line = RunLog.objects.filter(run_id=run_id).latest("seq")
+    lines = client.get(reverse("admin:workflows_app_runlog_changelist"), {"q": str(run_id)})
+    assert [name in lines.content.decode() for name in ("slow answer", str(run_id), "A/talk")] == [True] * 3
+    assert client.get(reverse("admin:workflows_app_runlog_change", args=[line.id])).status_code == 200
+    assert client.get(reverse("admin:workflows_app_runarchive_changelist"), {"q": "x"}).status_code == 200
+    for name in ("runlog", "runarchive"):
+        assert client.get(reverse(f"admin:workflows_app_{name}_add")).status_code == 403
+
+
+SPEAKER = """
+import django; django.setup()
+import sys, time
+from uuid import UUID
+from accounts_app.tenancy.context import bound, Tenant
+from tests.factories.workflows import handlers
+from workflows_app.services.execution import run_advance
+
+def speak(ctx):
+    ctx.log("before the end")
+    time.sleep(120)
+
+with bound(Tenant(organization_id=UUID(sys.argv[1]))), handlers(speak=speak):
+    run_advance(run_id=UUID(sys.argv[2]))
+"""
+
+
+def test_the_lines_of_a_worker_that_is_killed_are_kept() -> None:
+    tenant = owner()
+    with handlers(speak=silent):
+        run = started(tenant, "speak")
+    worker = subprocess.Popen([sys.executable, "-c", SPEAKER, str(tenant.organization_id), str(run.id)])
+    try:
+        wait_until(lambda: bool(_committed(run.id)), timeout=120)
+    finally:
+        worker.kill()
+        worker.wait()
+    assert said(tenant, run.id) == ["before the end"]
+    with handlers(speak=talk), bound(tenant):
+        wait_until(lambda: _advanced(tenant, run.id), timeout=60)
+    lines = lines_of(tenant, run.id)
+    assert [(line.seq, line.attempt) for line in lines] == [(1, 1), (2, 2), (3, 2), (4, 2)]
+
+
+def _advanced(tenant: Tenant, run_id: UUID) -> bool:
+    run_advance(run_id=run_id)
+    with acting(tenant):
+        return run_get(run_id).is_finished

@@ -34,4 +34,4 @@ def test_eight_who_hear_one_alarm_start_one_run() -> None:
     for thread in threads:
         thread.join()
     with acting(tenant):
-        assert WorkflowRun.objects.filter(organization_id=tenant.organization_id).count() == 1
+        assert WorkflowRun.objects.filter(idempotency_key__startswith=f"schedule:{schedule.pk}:").count() == 1

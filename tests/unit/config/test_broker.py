@@ -30,7 +30,10 @@ def send(queue: str, times: int = 1) -> None:
 def ids(broker: AnyBroker, name: str) -> list[str]:
     with Connection(broker.url) as connection, connection.channel() as channel:
         queue = Queue(name, Exchange(name), name)(channel)
-        return [str(queue.get(no_ack=True).headers["id"]) for _message in range(queue_depths([name])[name])]
+        found = []
+        while (message := queue.get(no_ack=True)) is not None:
+            found.append(str(message.headers["id"]))
+        return found
 
 
 def test_a_queue_that_nobody_has_used_is_empty(broker: AnyBroker) -> None:

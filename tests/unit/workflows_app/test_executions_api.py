@@ -317,6 +317,7 @@ def test_steps_tell_each_attempt(account: Account) -> None:
     assert steps[-1]["error"]["code"]
 
 
+@pytest.mark.odd_runs("a worker is said to be at the step")
 def test_the_step_under_way_is_told(account: Account) -> None:
     run_id = began(account)
     with operator_atomic("test"):

@@ -225,8 +225,8 @@ def test_statements_of_a_start(account: Account) -> None:
     with CaptureQueriesContext(connection) as captured:
         assert start(account, config, key="one", input={"a": 1}).status_code == 201
     said = [query["sql"] for query in captured if not any(word in query["sql"] for word in _NOT_COUNTED)]
-    # The key, the template, the key again; its place in the queue; run, event, audit row.
-    assert len(said) == 7, "\n".join(said)
+    # The key, the template; place, run and event in one; the audit row.
+    assert len(said) == 4, "\n".join(said)
 
 
 def test_statistics_come_from_the_roll_up(account: Account) -> None:

@@ -18,6 +18,7 @@ from workflows_app.contracts import ConfigError, Limits, ParallelSpec, Transitio
 from workflows_app.handlers.evaluate import suite_known
 from workflows_app.services.conditions import expression_problem
 from workflows_app.services.documents import document_parse
+from workflows_app.services.ordering import document_ordered
 from workflows_app.services.seeds import seed_documents
 from workflows_app.services.validation import config_validate, workflow_schema
 
@@ -338,3 +339,20 @@ def test_the_documented_conditions_are_conditions() -> None:
     expressions = [item for item in re.findall(r"`([^`]+)`", table) if not item.startswith(".")]
     assert len(expressions) > 15
     assert {item: expression_problem(item) for item in expressions} == dict.fromkeys(expressions)
+
+
+def test_a_document_is_shown_as_a_person_would_write_it() -> None:
+    stored = json.loads(json.dumps(WHOLE, sort_keys=True))
+    stages = {key: stored["stages"][key] for key in ("C", "B", "A")} | {"0": {"name": "Lost", "steps": [], "next": "Z"}}
+    ordered = document_ordered(stored | {"stages": stages, "more": 1})
+    assert list(ordered)[:4] == ["$schema", "workspace", "name", "version"]
+    assert list(ordered)[-1] == "more"
+    assert list(ordered["stages"]) == ["A", "B", "C", "0"]
+    assert list(ordered["stages"]["A"]["steps"][0])[:5] == ["action", "via", "with", "params", "when"]
+    assert document_ordered(stored) == WHOLE
+    for shapeless in (
+        {},
+        {"stages": 7},
+        {"stages": {"A": 1, "B": {"next": [3], "steps": "x", "parallel": 0}}, "defaults": 1},
+    ):
+        assert document_ordered(shapeless) == shapeless

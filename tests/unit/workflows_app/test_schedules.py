@@ -11,7 +11,7 @@ from django_celery_beat.models import PeriodicTask
 
 from accounts_app.exceptions import Conflict, InvalidInput, NotFound
 from accounts_app.models import AuditLog, Membership, User
-from accounts_app.tenancy.context import Tenant, operator_atomic, operator_context
+from accounts_app.tenancy.context import Tenant, current_organization_id, operator_atomic, operator_context
 from tests.factories.schedules import scheduled, template_of
 from tests.factories.workflows import acting, owner, run_ended
 from workflows_app.models import ConfigStatus, WorkflowConfig, WorkflowRun, WorkflowSchedule
@@ -54,7 +54,8 @@ def again(schedule: WorkflowSchedule) -> WorkflowSchedule:
 
 def runs(tenant: Tenant) -> list[WorkflowRun]:
     with acting(tenant):
-        return list(WorkflowRun.objects.filter(organization_id=tenant.organization_id).order_by("created_at"))
+        own = WorkflowRun.objects.filter(organization_id=current_organization_id())
+        return list(own.order_by("created_at"))
 
 
 def alarm(schedule: WorkflowSchedule) -> PeriodicTask:
@@ -159,7 +160,7 @@ def test_a_template_that_was_taken_out_of_use_is_said(tenant: Tenant) -> None:
 def test_a_person_who_may_start_nothing_any_more_is_said(tenant: Tenant) -> None:
     schedule = scheduled(tenant)
     with operator_atomic("test"):
-        Membership.objects.filter(user_id=tenant.user_id).update(role="viewer")
+        Membership.objects.filter(user_id=str(tenant.user_id)).update(role="viewer")
     due(schedule)
     assert tick(schedule) is None
     assert "Save it again" in error_of(schedule)["message"]
@@ -168,7 +169,7 @@ def test_a_person_who_may_start_nothing_any_more_is_said(tenant: Tenant) -> None
 def test_the_schedules_of_an_account_that_was_closed_start_nothing(tenant: Tenant) -> None:
     schedule = scheduled(tenant)
     with operator_atomic("test"):
-        User.objects.filter(pk=tenant.user_id).update(is_active=False)
+        User.objects.filter(pk=str(tenant.user_id)).update(is_active=False)
     due(schedule)
     assert tick(schedule) is None
     assert error_of(schedule)["code"] == "schedule_refused"
@@ -235,7 +236,7 @@ def test_what_makes_no_schedule_is_refused(tenant: Tenant) -> None:
     template = template_of(tenant)
     wrong = [{"cron": "0 25 * * *"}, {"timezone": "Mars/Olympus"}, {"template": "nothing of this name"}]
     for fields in wrong:
-        given = {"name": "x", "cron": "0 9 * * *", "template": template} | fields
+        given: dict[str, Any] = {"name": "x", "cron": "0 9 * * *", "template": template} | fields
         with acting(tenant), pytest.raises(InvalidInput):
             schedule_create(fields=ScheduleFields(**given))
     schedule = scheduled(tenant, name="x")

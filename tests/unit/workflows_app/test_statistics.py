@@ -274,7 +274,7 @@ def summed(found: Iterable[tuple[tuple[Any, ...], Row]]) -> dict[tuple[Any, ...]
     for key, (count, cost, took) in found:
         before = sums[key]
         sums[key] = (before[0] + count, before[1] + cost, before[2] + took)
-    return {key: row for key, row in sums.items() if row != (0, 0, 0)}
+    return {key: row for key, row in sums.items() if any(row)}
 
 
 def run_rows(

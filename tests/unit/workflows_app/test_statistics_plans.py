@@ -54,7 +54,7 @@ def test_an_organizations_figures_are_read_by_indexes() -> None:
         executions_statistics(
             organization_id=tenant.organization_id, since=today - timedelta(days=30), until=today, template=config.name
         )
-    assert len(statements) == 4
+    assert len(statements) == 3
     assert read_wholly(statements) == []
 
 

@@ -285,7 +285,7 @@ def test_a_duplicate_is_a_draft_of_the_next_version(account: Account) -> None:
 def test_differences_are_told_by_pointer(account: Account) -> None:
     older = drafted(account)
     newer = drafted(account, version="1.1.0", notes="More")
-    steps = [{"action": "linter"}, {"action": "finish", "timeout": 5}]
+    steps: list[Any] = [{"action": "linter"}, {"action": "finish", "timeout": 5}]
     call(account, "PATCH", f"{URL}/{newer['id']}", {"config": document(steps, version="1.1.0", notes="More")})
     answer = call(account, "GET", f"{URL}/{older['id']}/diff?to={newer['id']}").json()
     assert (answer["older"]["version"], answer["newer"]["version"]) == ("1.0.0", "1.1.0")
@@ -326,7 +326,8 @@ def test_several_are_imported_together_or_not_at_all(account: Account) -> None:
     assert error(call(account, "POST", f"{URL}/import", good))[2] == ["/version"]
     following = call(account, "POST", f"{URL}/import?on_conflict=next", good)
     assert [row["version"] for row in following.json()["templates"]] == ["1.0.1"]
-    for nothing in ([], {"templates": []}, {"templates": {}}, {"templates": [good], "extra": 1}):
+    nothings: list[Any] = [[], {"templates": []}, {"templates": {}}, {"templates": [good], "extra": 1}]
+    for nothing in nothings:
         assert call(account, "POST", f"{URL}/import", nothing).status_code == 400
     assert call(account, "POST", f"{URL}/import?on_conflict=overwrite", good).status_code == 400
 

@@ -4,6 +4,7 @@ Nothing is in it that Postgres does not hold too: a message lost is sent again, 
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from celery import current_app
@@ -26,13 +27,17 @@ def transport_options(url: str) -> dict[str, object]:
 def broker_errors() -> tuple[type[Exception], ...]:
     """Return what a broker that is away, or that refuses, is noticed by."""
     connection = current_app.connection_for_write()
-    return (KombuError, OSError, *connection.connection_errors, *connection.channel_errors)
+    # The transports' own, which their stubs do not promise to be exceptions.
+    own = cast(tuple[type[Exception], ...], (*connection.connection_errors, *connection.channel_errors))
+    return (KombuError, OSError, *own)
 
 
 def queue_depths(queues: Iterable[str]) -> Mapping[str, int]:
     """Return how many messages wait in each queue, 0 where there is none of that name; raises `broker_errors`."""
     names = list(queues)
-    with current_app.pool.acquire(block=True, timeout=PATIENCE) as connection:
+    with current_app.pool.acquire(block=True, timeout=PATIENCE) as acquired:
+        # The stubs take Celery's pool for one of producers.
+        connection = cast(Connection, acquired)
         try:
             return _depths(connection, names)
         except connection.connection_errors:
@@ -49,6 +54,6 @@ def _depths(connection: Connection, queues: list[str]) -> Mapping[str, int]:
 def _depth(connection: Connection, queue: str) -> int:
     try:
         with connection.channel() as channel:
-            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+            return int(cast(Any, channel).queue_declare(queue=queue, passive=True).message_count)
     except connection.channel_errors:  # nobody has sent to it or served it yet
         return 0

@@ -81,7 +81,9 @@ def _answer(check: Check, future: "Future[Parts]", until: float) -> Parts:
         return future.result(timeout=max(0.0, until - time.monotonic()))
     except TimeoutError:
         return _down(check, "Timeout")
-    except (psycopg.Error, DatabaseError, RedisError, *broker_errors()) as error:
+    except Exception as error:
+        if not isinstance(error, (psycopg.Error, DatabaseError, RedisError, *broker_errors())):
+            raise
         # Its text may quote the address with the password.
         return _down(check, type(error).__name__)
 

@@ -13,6 +13,10 @@ from workflows_app.models import RunEvent, StepRun, StepStatus, WorkflowConfig, 
 from workflows_app.models.config import STARTABLE
 
 
+# What an organization made itself comes before what is shared with it.
+OWN_FIRST = F("organization_id").asc(nulls_last=True)
+
+
 def workspace_list(*, active_only: bool = True) -> tuple[WorkspaceRef, ...]:
     """Return the workspaces in a fixed order, named in the active language."""
     rows = Workspace.objects.filter(is_active=True) if active_only else Workspace.objects.all()
@@ -22,9 +26,7 @@ def workspace_list(*, active_only: bool = True) -> tuple[WorkspaceRef, ...]:
 def configs_readable() -> QuerySet[WorkflowConfig]:
     """Return the organization's own workflow versions and the shared ones, newest first, own before shared."""
     own_or_shared = Q(organization_id=current_organization_id()) | Q(organization__isnull=True)
-    return WorkflowConfig.objects.filter(own_or_shared).order_by(
-        F("organization_id").asc(nulls_last=True), "-created_at", "-id"
-    )
+    return WorkflowConfig.objects.filter(own_or_shared).order_by(OWN_FIRST, "-created_at", "-id")
 
 
 def config_get(config_id: UUID) -> WorkflowConfig:
@@ -39,7 +41,7 @@ def template_published(reference: str) -> WorkflowConfig:
     """Return the version that ``name`` (the newest that may be started) or ``name@version`` means. Raises NotFound."""
     name, _at, version = reference.partition("@")
     rows = configs_readable().filter(name=name, status__in=STARTABLE)
-    config = rows.filter(version=version).first() if version else rows.order_by("-published_at").first()
+    config = rows.filter(version=version).first() if version else rows.order_by(OWN_FIRST, "-published_at").first()
     if config is None:
         raise NotFound
     return config

@@ -29,7 +29,9 @@ def measure(system: System) -> Iterator[Row]:
     second.wait(timeout=60)
     yield Row("run of 5 steps, alone, p50", ours["latency_ms"], peer["direct_ms"], "ms", "reference: DBOS, direct call")
     yield Row("the same", ours["latency_ms"], raw["latency_ms"], "ms", "reference: 5 INSERT commits")
-    yield Row("runs, one worker", ours["per_second"], peer["per_second"], "runs/s", "reference: DBOS queue, 0.02 s poll")
+    yield Row(
+        "runs, one worker", ours["per_second"], peer["per_second"], "runs/s", "reference: DBOS queue, poll 0.02 s"
+    )
     yield Row("the same", ours["per_second"], raw["per_second"], "runs/s", "reference: raw commits, 8 threads")
     yield Row("runs, two workers", both["per_second"], ours["per_second"], "runs/s", "reference: one worker")
     yield Row("worker CPU a run", ours["cpu_ms"], peer["cpu_ms"], "ms", "reference: DBOS queue")

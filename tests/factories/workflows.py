@@ -96,5 +96,6 @@ def run_ended(run_id: UUID, status: str, *, error: Json | None = None, context: 
     run = WorkflowRun.objects.get(pk=run_id)
     machine = machine_of(run)
     machine.emit("stage.gathered", set=context or {})
-    machine.emit(f"run.{status}", stage=run.stage, cost_usd="0", **({"error": error} if error else {}))
+    failure: Json = {"error": error} if error else {}
+    machine.emit(f"run.{status}", stage=run.stage, cost_usd="0", **failure)
     machine_write(run, machine, lease=0)

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
@@ -152,7 +153,7 @@ class Machine:
 
     # --- what follows ----------------------------------------------------------------------------------------------
 
-    def emit(self, type_: str, *, step_key: str | None = None, attempt: int | None = None, **data: object) -> None:
+    def emit(self, type_: str, *, step_key: str | None = None, attempt: int | None = None, **data: Any) -> None:
         """Note one event, and change the state by it."""
         of_step = type_.startswith("step.") and self.state.step is not None
         key = step_key if step_key is not None else (self._step().key if of_step else "")
@@ -268,18 +269,18 @@ class Machine:
         """A branch failed, and with it the stage."""
         self._fail_run(wait["error"])
 
-    def park(self, kind: str, *, due_in: float | None = None, due_at: str | None = None, **data: object) -> None:
+    def park(self, kind: str, *, due_in: float | None = None, due_at: str | None = None, **data: Any) -> None:
         """Wait, at most until the moment that is given."""
         self.due_in, self.due_at = due_in, due_at
-        step = {"step": self.state.step.key} if self.state.step else {}
-        moment = {name: value for name, value in (("due_in", due_in), ("due_at", due_at)) if value is not None}
+        step: Json = {"step": self.state.step.key} if self.state.step else {}
+        moment: Json = {name: value for name, value in (("due_in", due_in), ("due_at", due_at)) if value is not None}
         self.emit("run.waiting", kind=kind, **step, **moment, **data)
 
     # --- steps that are not done by a handler ------------------------------------------------------------------------
 
     def done(self, output: Json, values: Json, *, signal: str | None = None) -> None:
         """The step that the run waited with is over."""
-        by = {"signal": signal} if signal else {}
+        by: Json = {"signal": signal} if signal else {}
         self._close("completed", output=output)
         self.emit("step.completed", output=output, set=values, **by)
 
@@ -324,7 +325,7 @@ class Machine:
     def _fail_run(self, error: Json) -> None:
         self._end("failed", error=error)
 
-    def _end(self, status: str, **data: object) -> None:
+    def _end(self, status: str, **data: Any) -> None:
         self.emit(f"run.{status}", stage=self.state.stage, cost_usd=str(self.state.cost_usd), **data)
 
     def _release(self) -> None:
@@ -404,5 +405,5 @@ def idempotency_key(run_id: UUID, state: State, step: StepSpec) -> str:
 
 def pause_before(step: StepSpec, failures: int) -> float:
     """Seconds before the next try: doubled each time, a share of it random, so that runs do not come back together."""
-    whole = min(step.backoff * 2 ** (failures - 1), MAX_PAUSE_SECONDS)
+    whole = min(step.backoff * 2.0 ** (failures - 1), MAX_PAUSE_SECONDS)
     return whole * (1 - step.jitter * random.random())

@@ -35,7 +35,7 @@ def run_cancel(*, run_id: UUID) -> RunRef:
     if run.lease_until is None:
         machine.claimed()
     # Whoever still believes in an older claim is fenced by the new token.
-    fence = {"token_next": run.token + 1} if run.lease_until is None else {}
+    fence: dict[str, Any] = {"token_next": run.token + 1} if run.lease_until is None else {}
     _write(run, machine, "run.cancel", cancel_requested_at=run.cancel_requested_at, **fence)
     return run_detail(run).ref
 
@@ -105,7 +105,12 @@ def run_retry(*, run_id: UUID, stream_id: UUID | None = None) -> RunRef:
     run.stream_id, run.announced_at, run.cancel_requested_at = stream_id, None, None
     machine = machine_of(run)
     machine.emit("run.retried", user_id=_who())
-    fresh = {"stream_id": stream_id, "trace_id": current_trace_id(), "cancel_requested_at": None, "crash_attempts": 0}
+    fresh: dict[str, Any] = {
+        "stream_id": stream_id,
+        "trace_id": current_trace_id(),
+        "cancel_requested_at": None,
+        "crash_attempts": 0,
+    }
     _write(run, machine, "run.retry", token_next=run.token + 1, deadline_at=None, pause_requested_at=None, **fresh)
     return run_detail(run).ref
 

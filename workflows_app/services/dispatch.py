@@ -7,6 +7,7 @@ runs while there are any, so that a burst of starts needs few rings; the reaper 
 import logging
 import threading
 import time
+from typing import Any
 
 from celery import current_app
 from django.conf import settings
@@ -18,7 +19,7 @@ ADVANCE = "workflows.advance"
 # A ring that nobody heard in this time is worth nothing: the reaper has rung again.
 EXPIRES_SECONDS = 30
 # Not written to the broker's disk, and waited for no longer than this (seconds) by whoever starts a run.
-_LIGHTLY = {"delivery_mode": 1, "confirm_timeout": 2}
+_LIGHTLY: dict[str, Any] = {"delivery_mode": 1, "confirm_timeout": 2}
 
 logger = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -90,7 +91,7 @@ def _carry_on(claim: Claim, lease: Lease, live: LiveRun) -> None:
             claim = _one_step(claim, claim.attempt, lease, live)
         elif claim.pause_seconds:
             _pause(claim.pause_seconds, lease)
-            claim = _recorded(lambda before=claim: record_again(before))
+            claim = _recorded(partial(record_again, claim))
         else:
             break
     if claim.run.is_finished and claim.run.stream_id is not None:

@@ -31,7 +31,7 @@ CHECK_SECONDS = 0.5
 
 
 def _beat_seconds() -> float:
-    return min(CHECK_SECONDS, settings.WORKFLOW_LEASE_SECONDS / 3)
+    return min(CHECK_SECONDS, float(settings.WORKFLOW_LEASE_SECONDS) / 3)
 
 
 @dataclass(eq=False)

@@ -12,6 +12,18 @@ CREATE FUNCTION workflow_clock_move(rank bigint) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
     SELECT setval('public.workflow_queue_clock', rank) FROM public.workflow_queue_clock WHERE last_value < rank
 $$;
+REVOKE ALL ON FUNCTION workflow_clock_move(bigint) FROM PUBLIC;
+-- Whoever writes runs claims them.
+DO $$
+DECLARE
+    writer text;
+BEGIN
+    FOR writer IN SELECT DISTINCT quote_ident(pg_get_userbyid(acl.grantee)) FROM pg_class c, aclexplode(c.relacl) acl
+        WHERE c.oid = 'workflow_runs'::regclass AND acl.privilege_type = 'INSERT' AND acl.grantee NOT IN (0, c.relowner)
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION workflow_clock_move(bigint) TO %s', writer);
+    END LOOP;
+END $$;
 
 -- A rank for a run of the organization that wants a worker now. Runs that have begun before come ahead of the
 -- organization's new ones: what has cost money already is finished first.

@@ -121,7 +121,7 @@ def test_a_schedule_is_carried_out_by_beat_and_workers(stack: Stack, tenant: Ten
     def said() -> str:
         with operator_atomic("test"):
             rows = [*WorkflowSchedule.objects.filter(pk=schedule.pk).values()]
-            rows += WorkflowRun.objects.filter(config=config).values("status", "is_ready", "worker", "wait", "due_at")
-            return json.dumps(rows, default=str)
+            runs = WorkflowRun.objects.filter(config=config).values("status", "is_ready", "worker", "wait", "due_at")
+            return json.dumps([*rows, *runs], default=str)
 
     wait_until(done, 90, said)

@@ -65,7 +65,7 @@ def played(tenant: Tenant, run_id: UUID) -> RunDetail:
 
 def _ready(tenant: Tenant) -> list[UUID]:
     with acting(tenant):
-        own = WorkflowRun.objects.filter(organization_id=tenant.organization_id, is_ready=True)
+        own = WorkflowRun.objects.filter(organization__pk__in=[tenant.organization_id], is_ready=True)
         return list(own.values_list("id", flat=True))
 
 
@@ -154,7 +154,7 @@ def test_a_workflow_that_calls_itself_ends() -> None:
     run = played(tenant, begun(tenant, name))
     assert run.status == "failed"
     with acting(tenant):
-        assert WorkflowRun.objects.filter(organization_id=tenant.organization_id).count() < 12
+        assert WorkflowRun.objects.filter(organization__pk__in=[tenant.organization_id]).count() < 12
 
 
 def test_a_paused_run_rests_until_it_is_resumed() -> None:

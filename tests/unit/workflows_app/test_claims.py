@@ -72,7 +72,7 @@ def row(tenant: Tenant, run_id: UUID) -> WorkflowRun:
 
 def reap(tenant: Tenant) -> int:
     with operator_context("test"), transaction.atomic():
-        others = WorkflowRun.objects.exclude(organization_id=tenant.organization_id)
+        others = WorkflowRun.objects.exclude(organization__pk__in=[tenant.organization_id])
         others.update(announced_at=Now(), is_ready=False, lease_until=None)
         return runs_reap()
 

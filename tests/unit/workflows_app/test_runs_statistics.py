@@ -20,7 +20,7 @@ ADDRESS = "/fragments/runs/statistics/"
 @pytest.fixture
 def tenant(client: Client) -> Tenant:
     someone = owner()
-    client.force_login(User.objects.get(pk=someone.user_id))
+    client.force_login(User.objects.get(pk__in=[someone.user_id]))
     return someone
 
 

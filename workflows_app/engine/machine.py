@@ -120,9 +120,10 @@ class Machine:
         self.proceed()
 
     def given_up(self, error: Json) -> None:
-        """The step takes down every worker that tries it."""
-        self._close("failed", error=error)
-        self.emit("step.failed", attempt=self.state.attempt, error=error, handled="fail")
+        """The step takes down every worker that tries it, or cannot even be begun."""
+        if self.state.attempt:
+            self._close("failed", error=error)
+            self.emit("step.failed", attempt=self.state.attempt, error=error, handled="fail")
         self._fail_run(error)
 
     def again(self) -> None:

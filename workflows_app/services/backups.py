@@ -2,14 +2,16 @@
 
 Everything in a backup is of one moment: the dump, the counted rows and the checks of the books and the runs see the
 same snapshot, while the system goes on. Row-level security is not switched off for it: the dump is made by the tables'
-owner in the operator context ``backup``, which the policies let read everything.
+owner in the operator context ``backup``, which the policies let read everything. The months of a partitioned table have
+no policy of their own, so that nobody reaches them but through their table; its rows are copied through it too.
 """
 
 import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +31,15 @@ from workflows_app.exceptions import BackupRefused
 from workflows_app.services.checks import report_json, runs_check
 
 FORMAT = 1
-DUMP, MANIFEST, FILES = "database.dump", "manifest.json", "files"
+DUMP, MANIFEST, ROWS, FILES = "database.dump", "manifest.json", "rows", "files"
+
+_PARTS = "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY relname"
+_PARTITIONED = """
+    SELECT relname, array_agg(attname::text ORDER BY attnum) FROM pg_class
+    JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+    WHERE relkind = 'p' AND NOT relispartition AND relnamespace = 'public'::regnamespace
+    GROUP BY relname ORDER BY relname
+"""
 
 
 @dataclass(frozen=True)
@@ -52,10 +62,14 @@ def backup_make(*, folder: Path) -> Json:
     folder.chmod(0o700)
     with ledger_snapshot():
         snapshot = _rows("SELECT pg_export_snapshot()")[0][0]
-        _run("pg_dump", "--format=custom", f"--snapshot={snapshot}", "--enable-row-security", f"--file={folder / DUMP}")
+        parts = [f"--exclude-table-data=public.{name}" for (name,) in _rows(_PARTS)]
+        options = ["--format=custom", f"--snapshot={snapshot}", "--enable-row-security", f"--file={folder / DUMP}"]
+        _run("pg_dump", *options, *parts)
+        _rows_copied(folder / ROWS)
         server = _rows("SHOW server_version")[0][0]
         manifest = {"format": FORMAT, "made_at": datetime.now(UTC).isoformat(), "postgres": server} | _standing()
-    manifest["dump"] = {"bytes": (folder / DUMP).stat().st_size, "sha256": _digest(folder / DUMP)}
+    manifest["dump"] = {str(file.relative_to(folder)): _digest(file) for file in _dumped(folder)}
+    manifest["bytes"] = sum(file.stat().st_size for file in _dumped(folder))
     manifest["files"] = _files_copied(folder / FILES)
     # Last: a folder with a manifest is a whole backup.
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str))
@@ -73,14 +87,34 @@ def backup_restore(*, folder: Path, runtime_role: str) -> RestoreReport:
         raise BackupRefused("The database is not empty. Make a new one, and name it in DATABASE_URL.")
     # Another connection must be able to take every lock.
     connection.close()
-    _run(
-        "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", f"--dbname={_database()}", folder / DUMP
-    )
+    with tempfile.TemporaryDirectory() as scripts:
+        _load(folder, Path(scripts))
     with psycopg.connect(**_parameters()) as owner:
         grant_runtime(owner, runtime_role)
         owner.execute("ANALYZE")
     count = _files_restored(folder / FILES)
     return _compared(manifest, count)
+
+
+def _load(folder: Path, scripts: Path) -> None:
+    """Tables, then rows, then what guards them: policies, triggers, keys; in one transaction."""
+    before, after = scripts / "before.sql", scripts / "after.sql"
+    _run("pg_restore", "--no-owner", "--section=pre-data", "--section=data", f"--file={before}", folder / DUMP)
+    _run("pg_restore", "--no-owner", "--section=post-data", f"--file={after}", folder / DUMP)
+    rows = scripts / "rows.sql"
+    # The scripts leave an empty search path behind them.
+    rows.write_text("".join(f"\\copy {line}\n" for line in _copies(folder / ROWS)))
+    _run(
+        "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
+        f"--file={before}", f"--file={rows}", f"--file={after}", folder=folder,
+    )  # fmt: skip
+
+
+def _copies(folder: Path) -> Iterator[str]:
+    for file in sorted(folder.glob("*.copy")):
+        columns = json.loads(file.with_suffix(".json").read_text())
+        named = ", ".join(f'"{name}"' for name in columns)
+        yield f"public.{file.stem} ({named}) FROM '{ROWS}/{file.name}'"
 
 
 def _compared(manifest: Json, files: int) -> RestoreReport:
@@ -114,12 +148,32 @@ def _manifest(folder: Path) -> Json:
         raise BackupRefused(f"{folder} holds no whole backup: {MANIFEST} is missing or damaged.") from error
     if manifest["format"] != FORMAT:
         raise BackupRefused(f"This backup has format {manifest['format']}; this release reads {FORMAT}.")
-    if not (folder / DUMP).exists() or manifest["dump"]["sha256"] != _digest(folder / DUMP):
-        raise BackupRefused(f"{folder / DUMP} is not what the manifest describes.")
+    if manifest["dump"] != {str(file.relative_to(folder)): _digest(file) for file in _dumped(folder)}:
+        raise BackupRefused(f"What is in {folder} is not what the manifest describes.")
     return manifest
 
 
-def _run(program: str, *arguments: object) -> None:
+def _dumped(folder: Path) -> list[Path]:
+    return [file for file in (folder / DUMP, *sorted((folder / ROWS).glob("*"))) if file.exists()]
+
+
+def _rows_copied(folder: Path) -> None:
+    """Write the rows of each partitioned table, and beside them its columns; those that Postgres computes are left."""
+    folder.mkdir()
+    for table, columns in _rows(_PARTITIONED):
+        (folder / f"{table}.json").write_text(json.dumps(columns))
+        chosen = sql.SQL(", ").join(map(sql.Identifier, columns))
+        statement = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(chosen, sql.Identifier(table))
+        with (
+            connection.cursor() as cursor,
+            (folder / f"{table}.copy").open("wb") as file,
+            cursor.copy(statement) as rows,
+        ):
+            for block in rows:
+                file.write(block)
+
+
+def _run(program: str, *arguments: object, folder: Path | None = None) -> None:
     path = client_program(program)
     if path is None:
         raise BackupRefused(f"{program} was not found. Install PostgreSQL's client programs.")
@@ -128,7 +182,7 @@ def _run(program: str, *arguments: object) -> None:
     environment = {name: str(values[key]) for name, key in names.items() if key in values}
     environment |= {"PGOPTIONS": "-c app.operator=backup", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(  # noqa: S603
-        [path, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False
+        [path, *map(str, arguments)], env=environment, cwd=folder, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise BackupRefused(f"{program} failed.\n{done.stderr.strip()[-2000:]}")
@@ -138,10 +192,6 @@ def _parameters() -> dict[str, Any]:
     given = connection.settings_dict
     names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
     return {name: given[key] for name, key in names.items() if given.get(key)}
-
-
-def _database() -> str:
-    return str(connection.settings_dict["NAME"])
 
 
 def _rows(statement: str) -> list[tuple[Any, ...]]:

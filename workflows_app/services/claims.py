@@ -1,22 +1,28 @@
 """Who may work on a run: claims with a lease, the database's clock, and a token that fences older ones."""
 
+import logging
 import os
 import socket
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
+from django.db.models.functions import Now
 from django.utils.translation import override
 
 from accounts_app.services.trace import bind_trace
 from accounts_app.tenancy.context import Tenant, bound_by_statement
 from workflows_app.contracts import Json, StepDetail, StepSpec
 from workflows_app.engine.machine import Machine, idempotency_key
+from workflows_app.exceptions import LeaseLost
 from workflows_app.models import WorkflowRun
 from workflows_app.services.children import children_start
 from workflows_app.services.store import lease_seconds, machine_of, machine_write, state_of
+
+logger = logging.getLogger(__name__)
 
 _CLAIM = "SELECT * FROM workflow_claim(%s, %s, %s, %s, %s)"
 
@@ -64,11 +70,16 @@ def run_claim(run_id: UUID | None = None, *, passed_over: UUID | None = None) ->
     """Take a run: the given one, or the next in the queue; None when it is not to be had. Begins its next step.
 
     The queue is that of all organizations where the caller is in an operator context; ``passed_over`` is one whose
-    runs are left to others. A run whose holder was silent for a lease is taken over.
+    runs are left to others. A run whose holder was silent for a lease is taken over. One that cannot even be begun
+    counts as one that took its worker down: it is out of the others' way, and given up after some times.
     """
     values = [run_id, passed_over, lease_seconds(), worker_name(), settings.WORKFLOW_MAX_CRASHES]
-    with transaction.atomic():
-        claim = _claimed(values)
+    try:
+        with transaction.atomic():
+            claim = _claimed(values)
+    except _Unbegun as unbegun:
+        _hold_unbegun(unbegun.run)
+        return None
     if connection.in_atomic_block:
         connection.apply_tenant()  # type: ignore[attr-defined]
     return claim
@@ -82,7 +93,27 @@ def _claimed(values: list[Any]) -> Claim | None:
         return Claim(run, run.token, None)
     tenant = Tenant(organization_id=run.organization_id, user_id=run.user_id)
     with bound_by_statement(tenant), bind_trace(run.trace_id), override(run.language or None):
-        return _begun(run)
+        try:
+            return _begun(run)
+        except (DatabaseError, LeaseLost):
+            raise
+        except Exception as error:
+            logger.exception("workflow.unbegun", extra={"run_id": str(run.pk)})
+            raise _Unbegun(run) from error
+
+
+class _Unbegun(Exception):
+    def __init__(self, run: WorkflowRun) -> None:
+        super().__init__(str(run.pk))
+        self.run = run
+
+
+@transaction.atomic
+def _hold_unbegun(run: WorkflowRun) -> None:
+    # As if a worker had it and said nothing more. Left at the head of the queue, every worker would try it for ever.
+    until = Now() + timedelta(seconds=lease_seconds())
+    still = WorkflowRun.objects.filter(pk=run.pk, token=run.token - 1)
+    still.update(is_ready=False, lease_until=until, token=run.token, worker=run.worker)
 
 
 def claim_after(

@@ -65,9 +65,9 @@ def _end_by_force(limit: int) -> None:
     """End what will not end by itself: runs that no worker survives, and cancelled ones whose step does not listen."""
     poison = Q(lease_until__lt=Now(), crash_attempts__gte=settings.WORKFLOW_MAX_CRASHES)
     deaf = Q(cancel_requested_at__lt=Now() - _CANCEL_PATIENCE)
-    held = WorkflowRun.objects.filter(lease_until__isnull=False, status=RunStatus.RUNNING)
-    _each_ended(held.filter(poison), _give_up, limit, "poison")
-    _each_ended(held.filter(deaf), lambda machine: machine.claimed(), limit, "deaf")
+    held = WorkflowRun.objects.filter(lease_until__isnull=False)
+    _each_ended(held.filter(poison, status__in=UNFINISHED), _give_up, limit, "poison")
+    _each_ended(held.filter(deaf, status=RunStatus.RUNNING), lambda machine: machine.claimed(), limit, "deaf")
 
 
 def _each_ended(runs: QuerySet[WorkflowRun], end: Callable[[Machine], object], limit: int, why: str) -> None:

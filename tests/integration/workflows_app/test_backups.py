@@ -159,7 +159,7 @@ def test_a_backup_is_not_loaded_over_what_is_there(tmp_path: Path) -> None:
     dump = tmp_path / "database.dump"
     dump.write_text("x")
     digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # of x
-    (tmp_path / "manifest.json").write_text(json.dumps({"format": 1, "dump": {"sha256": digest}}))
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": 1, "dump": {"database.dump": digest}}))
     refused = manage(at(here, tmp_path), "manage.py", "restore", str(tmp_path))
     assert "The database is not empty." in refused.stderr
     dump.write_text("y")

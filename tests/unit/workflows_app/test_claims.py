@@ -343,3 +343,23 @@ def test_the_first_claim_says_so_to_the_rooms_above(tenant: Tenant) -> None:
         claim_of(tenant, run.id)
     with acting(tenant):
         assert [event.type for event in run_events(run.id)][1:3] == ["run.started", "step.started"]
+
+
+def test_a_run_that_cannot_be_begun_is_out_of_the_others_way_and_given_up(tenant: Tenant, settings: Settings) -> None:
+    settings.WORKFLOW_MAX_CRASHES = 1
+    # No validation would let it through: a pause without its length.
+    broken = run_id_of(tenant, {"action": "wait"})
+    other = run_id_of(tenant, "finish")
+    with operator_context("test"):
+        assert run_claim(broken) is None
+        following = run_claim()
+    assert following
+    assert following.run.pk == other
+    for _time in range(2):
+        expire(tenant, broken)
+        with operator_context("test"):
+            runs_reap()
+            run_claim(broken)
+    with acting(tenant):
+        run = run_get(broken)
+    assert (run.status, run.error and run.error["code"]) == ("failed", "worker_lost")

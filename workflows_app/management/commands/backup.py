@@ -21,7 +21,7 @@ class Command(BaseCommand):
             manifest = backup_make(folder=folder.resolve())
         except BackupRefused as refused:
             raise CommandError(refused.message) from refused
-        rows, size = sum(manifest["tables"].values()), manifest["dump"]["bytes"]
+        rows, size = sum(manifest["tables"].values()), manifest["bytes"]
         self.stdout.write(
             f"{len(manifest['tables'])} tables, {rows} rows, {size} bytes, {len(manifest['files'])} files."
         )

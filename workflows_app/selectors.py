@@ -12,7 +12,6 @@ from workflows_app.engine.state import Fact
 from workflows_app.models import RunEvent, StepRun, StepStatus, WorkflowConfig, WorkflowRun, Workspace
 from workflows_app.models.config import STARTABLE
 
-
 # What an organization made itself comes before what is shared with it.
 OWN_FIRST = F("organization_id").asc(nulls_last=True)
 

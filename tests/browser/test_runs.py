@@ -22,7 +22,7 @@ from workflows_app.selectors import run_get
 pytestmark = [pytest.mark.browser, pytest.mark.odd_runs("histories made by hand: nobody did their steps")]
 EVERY_LOOK = pytest.mark.parametrize("look", LOOKS, indirect=True, ids=str)
 # The width between a phone's and a desk's, where the navigation is the longest.
-AND_BETWEEN = pytest.mark.parametrize("look", (*LOOKS, Look("light", "en", 900)), indirect=True, ids=str)
+AND_BETWEEN = pytest.mark.parametrize("look", [*LOOKS, Look("light", "en", 900)], indirect=True, ids=str)
 
 TIMEOUT = {"code": "upstream_timeout", "message": "The model did not answer in 60 seconds."}
 REFUSED = {"code": "rejected", "message": "Not before the lawyers have seen it."}

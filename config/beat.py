@@ -6,7 +6,6 @@ code leaves the schedule, and no row of a person's can take a room's place.
 """
 
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
 from celery.beat import PersistentScheduler
@@ -24,9 +23,15 @@ class RowScheduler(DatabaseScheduler):  # type: ignore[misc]
 
     def setup_schedule(self) -> None:
         """Read the rows; what is in the code is no row."""
-        # From before the reading on: else the first change after it, or the first one ever, would go unseen.
-        self._last_timestamp = self.Changes.last_change() or datetime.min.replace(tzinfo=UTC)
+        # A time to compare with, from before the reading on: else the first change after it, or ever, goes unseen.
+        self.Changes.update_changed()
+        self._last_timestamp = self.Changes.last_change()
         self.schedule  # noqa: B018 - the property reads
+
+    def close(self) -> None:
+        """Keep the times, once: not again at the end of the process, when Postgres may have gone."""
+        self._finalize.cancel()
+        super().close()
 
 
 class TwoSourceScheduler(PersistentScheduler):

@@ -21,6 +21,8 @@ from workflows_app.selectors import run_get
 
 pytestmark = [pytest.mark.browser, pytest.mark.odd_runs("histories made by hand: nobody did their steps")]
 EVERY_LOOK = pytest.mark.parametrize("look", LOOKS, indirect=True, ids=str)
+# The width between a phone's and a desk's, where the navigation is the longest.
+AND_BETWEEN = pytest.mark.parametrize("look", [*LOOKS, Look("light", "en", 900)], indirect=True, ids=str)
 
 TIMEOUT = {"code": "upstream_timeout", "message": "The model did not answer in 60 seconds."}
 REFUSED = {"code": "rejected", "message": "Not before the lawyers have seen it."}
@@ -97,7 +99,7 @@ def branching_run(tenant_with_money: Account) -> UUID:
     return recorded(of(tenant_with_money), history)
 
 
-@EVERY_LOOK
+@AND_BETWEEN
 def test_pages_of_runs_keep_their_promises(
     somebody: Visitor,
     page: Page,

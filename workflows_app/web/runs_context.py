@@ -7,7 +7,7 @@ from accounts_app.tenancy.context import Tenant
 from workflows_app.models import RunStatus, WorkflowRun
 from workflows_app.reads.timeline import run_timeline, stage_names
 from workflows_app.services.subjects import subjects_named
-from workflows_app.web.runs_list import run_duration_ms
+from workflows_app.web.runs_list import run_begun_at, run_duration_ms
 from workflows_app.web.runs_rows import marks_of, stages_of
 
 _REPLAYS_SHOWN = 10
@@ -36,6 +36,7 @@ def panel_context(run: WorkflowRun, tenant: Tenant, *, view: str) -> dict[str, A
         "stages": stages_of(timeline, stage_names(run)),
         "marks": marks_of(timeline),
         "wait": run.wait or {},
+        "begun_at": run_begun_at(run),
         "run_ms": run_duration_ms(run),
         "may_write": may_write,
         "may_pause": may_write and not run.is_finished and run.status != RunStatus.PAUSED and not _asked(run),

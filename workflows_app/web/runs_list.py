@@ -1,6 +1,7 @@
 """The list of runs: filters and place stand in its address."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -98,9 +99,13 @@ def run_lines(runs: list[WorkflowRun]) -> list[RunLine]:
 
 def run_duration_ms(run: WorkflowRun) -> int | None:
     """Return how long the run has taken from its start until its end, or until now."""
-    if run.started_at is None:
-        return None
-    return milliseconds(run.started_at, run.finished_at or timezone.now())
+    begun = run_begun_at(run)
+    return milliseconds(begun, run.finished_at or timezone.now()) if begun else None
+
+
+def run_begun_at(run: WorkflowRun) -> datetime | None:
+    """Return when the run was taken up; when it was made, if it waited or ended before anything worked."""
+    return run.started_at or (None if run.status == RunStatus.PENDING else run.created_at)
 
 
 def _subject(subjects: dict[UUID, Subject], subject_id: UUID | None) -> Subject | None:

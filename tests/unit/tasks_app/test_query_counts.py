@@ -27,7 +27,7 @@ PINNED = {
     # Whether the task is there, and the page.
     ("get", "/api/tasks/{id}/events"): 2,
     # Task, workflow, wallet; stream; the engine's two looks and three writes; event, task, audit row.
-    ("post", "/api/tasks/{id}/advance"): 12,
+    ("post", "/api/tasks/{id}/advance"): 9,
 }
 BODIES = {"/api/tasks": {"inputText": BRIEF}, "/api/tasks/{id}/advance": {"stage": "A", "action": "generate"}}
 

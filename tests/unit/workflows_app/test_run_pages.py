@@ -140,6 +140,7 @@ def test_an_approval_is_answered_with_a_note(ada: Person, answer: str, ends_as: 
     page = shown(ada, run_id)
     assert "The run waits for an approval." in page
     assert "Send it to all readers?" in page
+    assert ">–<" not in page.split("wf__table")[0], "it began, although no step has worked yet"
     html(press(ada, run_id, "approve", answer=answer, note="As agreed.\0"))
     assert advanced(ada, run_id).status == ends_as
     assert "As agreed." in json.dumps([event.data for event in _events(ada, run_id)])

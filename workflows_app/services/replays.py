@@ -86,7 +86,7 @@ def _shared(origin: WorkflowRun, seq: int) -> Iterator[Fact]:
 
 def _forked(origin: WorkflowRun, seq: int, state: State, config_id: UUID | None, params: Json) -> Fact:
     data: Json = {"origin_id": str(origin.id), "origin_seq": seq, "user_id": str(current_tenant().user_id or "")}
-    if state.step is None:
+    if state.step is None and (state.is_finished or state.scope == RunScope.STAGE):
         raise RunStateConflict(_("Nothing is left to be done after this event."))
     if config_id is not None and config_id != origin.config_id:
         data |= _of_other_version(state, config_id)

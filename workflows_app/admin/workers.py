@@ -48,7 +48,7 @@ def _drained(request: HttpRequest) -> HttpResponse:
         messages.error(request, away.message)
         return redirect("admin:workflows_app_workers")
     for worker in heard:
-        messages.success(request, _("%(worker)s finishes its steps and leaves.") % {"worker": worker})
+        messages.success(request, _("Draining: %(worker)s finishes its steps and leaves.") % {"worker": worker})
     if not heard:
         messages.warning(request, _("No worker heard it."))
     return redirect("admin:workflows_app_workers")

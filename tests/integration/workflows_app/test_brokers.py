@@ -209,7 +209,7 @@ def test_an_operator_drains_a_worker_on_the_page(stack: Stack, client: Client) -
     worker = next(worker for worker in workers_list() if worker.queues == ("model",))
     assert worker.name in shown
     answer = client.post(page, {"name": worker.name}, follow=True).content.decode()
-    assert f"{worker.name} finishes its steps and leaves." in answer
+    assert f"Draining: {worker.name} finishes its steps and leaves." in answer
     wait_until(lambda: not stack.model_worker.is_alive)
     with operator_atomic("test"):
         assert AuditLog.objects.filter(action="worker.drain", target_id=worker.name).exists()

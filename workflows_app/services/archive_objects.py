@@ -15,7 +15,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
-from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
@@ -104,7 +103,7 @@ def object_delete(row: RunArchive) -> None:
     """Delete the object, if it is there. Raises HistoryUnavailable."""
     try:
         default_storage.delete(row.storage_key)
-    except (OSError, BotoCoreError, ClientError) as error:
+    except _storage_errors() as error:
         raise HistoryUnavailable from error
 
 
@@ -143,15 +142,22 @@ def _is_there(row: RunArchive) -> bool:
     except HistoryDamaged:
         object_delete(row)
         return False
-    except (OSError, BotoCoreError, ClientError) as error:
+    except _storage_errors() as error:
         raise HistoryUnavailable from error
     return True
+
+
+def _storage_errors() -> tuple[type[Exception], ...]:
+    """What a file storage that is away is noticed by; only asked when something went wrong: S3's client is large."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return (OSError, BotoCoreError, ClientError)
 
 
 def _save(key: str, body: bytes) -> str:
     try:
         return str(default_storage.save(key, ContentFile(body)))
-    except (OSError, BotoCoreError, ClientError) as error:
+    except _storage_errors() as error:
         raise HistoryUnavailable from error
 
 
@@ -161,7 +167,7 @@ def _plain(row: RunArchive) -> bytes:
             body = file.read()
     except FileNotFoundError as error:
         raise HistoryDamaged from error
-    except (OSError, BotoCoreError, ClientError) as error:
+    except _storage_errors() as error:
         raise HistoryUnavailable from error
     if hashlib.sha256(body).hexdigest() != row.sha256:
         raise HistoryDamaged

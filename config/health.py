@@ -46,8 +46,9 @@ def readiness() -> tuple[bool, dict[str, Any]]:
     Takes TIMEOUT seconds at most; what has not answered by then is down.
     """
     until = time.monotonic() + TIMEOUT
-    checks = {check: _begun(check) for check in (_postgres_parts, _redis_parts, _broker_parts, _room_parts)}
+    checks = {check: _begun(check) for check in (_postgres_parts, _redis_parts, _broker_parts)}
     parts = {name: part for check, future in checks.items() for name, part in _answer(check, future, until).items()}
+    parts |= _room_parts() if parts["postgres"]["state"] == OK else dict.fromkeys(_rooms, {"state": UNKNOWN})
     failing = [name for name, part in parts.items() if part["state"] != OK]
     serves = not set(failing) & set(NEEDED)
     status = "unavailable" if not serves else "degraded" if failing else "ready"
@@ -95,8 +96,6 @@ def _down(check: Check, error: str) -> Parts:
         return {"postgres": down, "migrations": unknown}
     if check is _broker_parts:
         return {"broker": down}
-    if check is _room_parts:
-        return dict.fromkeys(_rooms, unknown)
     return {"redis": down, "workers": unknown, "scheduler": unknown}
 
 
@@ -152,12 +151,12 @@ def _broker_parts() -> Parts:
 
 
 def _room_parts() -> Parts:
-    """Ask the rooms, which read Postgres through Django's connection of this thread."""
-    parts = {}
-    try:
-        for name, check in _rooms.items():
-            began = time.monotonic()
+    """Ask the rooms, which read Postgres through Django's connection; it has just answered."""
+    parts: dict[str, Part] = {}
+    for name, check in _rooms.items():
+        began = time.monotonic()
+        try:
             parts[name] = {**check(), "ms": _ms(began)}
-    finally:
-        connection.close()
+        except DatabaseError as error:
+            parts[name] = {"state": DOWN, "error": type(error).__name__}
     return parts

@@ -306,7 +306,8 @@ class Machine:
 
     def _pause_or_park(self, delay: float) -> None:
         if delay <= SHORT_PAUSE_SECONDS:
-            self.pause_seconds = delay
+            # Never nothing: the worker goes on with the run itself.
+            self.pause_seconds = max(delay, 0.001)
         else:
             self.park("retry", due_in=delay)
 

@@ -127,6 +127,8 @@ def machine_write(
     if outcome == "fenced":
         raise LeaseLost
     ended = tuple(_ended_step(run, item) for item in machine.attempts)
+    if lease == 0:
+        run.lease_until = None
     _bring_up_to_date(run, machine, row)
     _free_slots(run, machine)
     if change["ready"]:

@@ -48,7 +48,7 @@ def readiness() -> tuple[bool, dict[str, Any]]:
     until = time.monotonic() + TIMEOUT
     checks = {check: _begun(check) for check in (_postgres_parts, _redis_parts, _broker_parts)}
     parts = {name: part for check, future in checks.items() for name, part in _answer(check, future, until).items()}
-    parts |= _room_parts() if parts["postgres"]["state"] == OK else dict.fromkeys(_rooms, {"state": UNKNOWN})
+    parts |= _room_parts() if parts["postgres"]["state"] == OK else {name: {"state": UNKNOWN} for name in _rooms}
     failing = [name for name, part in parts.items() if part["state"] != OK]
     serves = not set(failing) & set(NEEDED)
     status = "unavailable" if not serves else "degraded" if failing else "ready"

@@ -7,21 +7,16 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.core.paginator import Paginator
-from django.db import connection
-from django.db.models import DateTimeField, DecimalField, Model, QuerySet
+from django.db.models import DateTimeField, DecimalField, Model
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from accounts_app.selectors import subject_names
 
 _TRACE = "trace_id"
-# Rows that are quick enough to count.
-COUNTED = 10_000
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -120,22 +115,3 @@ class SubjectMixin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 def _subject_words(names: Mapping[UUID, str], subject_id: UUID | None) -> str:
     return names.get(subject_id, str(subject_id)) if subject_id else str(_("the whole organization"))
-
-
-class EstimatedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts a list without filters by the planner's figures: an exact count would read every partition."""
-
-    @cached_property
-    def count(self) -> int:
-        rows = self.object_list
-        if not isinstance(rows, QuerySet) or rows.query.where:
-            return super().count
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT sum(greatest(c.reltuples, 0)) FROM pg_partition_tree(%s::regclass) t"
-                " JOIN pg_class c ON c.oid = t.relid WHERE t.isleaf",
-                [rows.model._meta.db_table],  # noqa: SLF001 - Django's documented Meta API
-            )
-            (estimate,) = cursor.fetchone()
-        # Never analysed, or small enough to count.
-        return int(estimate) if estimate and estimate > COUNTED else super().count

@@ -5,7 +5,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.admin_base import EstimatedPaginator, ReadOnlyAdmin
+from accounts_app.admin_base import ReadOnlyAdmin
+from accounts_app.admin_lists import EstimatedPaginator
 from billing_app.endings import ENDINGS
 from billing_app.models import TaskUsage, UsageDaily, UsageRecord
 

@@ -7,8 +7,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.admin_base import EstimatedPaginator, ReadOnlyAdmin
-from gateway_app.admin.filters import OfModel, OfProvider, When, uuid_or_none
+from accounts_app.admin_base import ReadOnlyAdmin
+from accounts_app.admin_lists import EstimatedPaginator, When, uuid_or_none
+from gateway_app.admin.filters import OfModel, OfProvider
 from gateway_app.models import GatewayAnswer, GatewayAttempt, GatewayCall, GatewayOperation
 
 

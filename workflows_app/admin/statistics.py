@@ -2,7 +2,8 @@
 
 from django.contrib import admin
 
-from accounts_app.admin_base import EstimatedPaginator, ReadOnlyAdmin
+from accounts_app.admin_base import ReadOnlyAdmin
+from accounts_app.admin_lists import EstimatedPaginator
 from workflows_app.models import RunStatistic, StatisticsWatermark, StepStatistic
 
 

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts_app.admin_base import EstimatedPaginator
+from accounts_app.admin_lists import EstimatedPaginator
 from accounts_app.ids import uuid7_floor
 from accounts_app.services.trace import new_trace_id
 from accounts_app.tenancy.context import operator_atomic
@@ -126,7 +126,7 @@ def test_a_list_without_filters_is_counted_by_the_planners_figures(
         everything = GatewayCall.objects.all()
         with CaptureQueriesContext(connection) as queries:
             assert EstimatedPaginator(everything, 50).count == len(everything), "few are counted"
-            monkeypatch.setattr("accounts_app.admin_base.COUNTED", -2)
+            monkeypatch.setattr("accounts_app.admin_lists.COUNTED", -2)
             EstimatedPaginator(everything.filter(model="x"), 50).count  # noqa: B018 - a property that counts
     assert "pg_partition_tree" in queries[0]["sql"]
     assert "pg_partition_tree" not in queries[-1]["sql"], "what is filtered is counted"

@@ -58,7 +58,7 @@ def test_a_published_version_is_read_only_in_the_admin(staff: Client, tenant: Te
 def test_a_deed_to_chosen_runs_is_asked_for_and_audited(staff: Client, tenant: Tenant) -> None:
     runs = [run_id_of(tenant, "first") for _number in range(2)]
     action = {"action": "cancel", "_selected_action": [str(run) for run in runs]}
-    question = staff.post("/admin/workflows_app/workflowrun/?since_when=1h", action)
+    question = staff.post("/admin/workflows_app/workflowrun/?since=1h", action)
     assert "asked to end" in question.content.decode()
     assert statuses(tenant) == {RunStatus.PENDING}
     answer = staff.post(DEED, {"deed": "cancel", "run": runs, "list": "yes", "confirmed": "yes"}, follow=True)

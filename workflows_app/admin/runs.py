@@ -11,9 +11,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from accounts_app.admin_base import ReadOnlyAdmin
+from accounts_app.admin_lists import When
 from workflows_app.admin.engine import MOST, WORDS, deed_page, deed_question, engine_page
 from workflows_app.admin.run_page import run_context
-from workflows_app.admin.tables import BigTableAdmin, OfRunWhen, When
+from workflows_app.admin.tables import BigTableAdmin, OfRunWhen
 from workflows_app.admin.workers import workers_page
 from workflows_app.models import RunEvent, StepRun, WorkflowRun, WorkflowSlot
 

@@ -19,8 +19,8 @@ from workflows_app.exceptions import StepFailed
 from workflows_app.models import ConfigStatus, RunEvent, RunScope, WorkflowConfig, WorkflowRun
 from workflows_app.selectors import run_get
 from workflows_app.services.execution import run_advance
-from workflows_app.services.replays import state_columns
 from workflows_app.services.runs import execution_start
+from workflows_app.services.store import state_columns
 
 
 def tenant_of(person: Person) -> Tenant:

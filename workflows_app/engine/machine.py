@@ -69,6 +69,11 @@ class Machine:
     due_in: float | None = None
     due_at: str | None = None
     pause_seconds: float = 0.0
+    # The state that it began with: what has to be written is the difference.
+    before: State = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.before = self.state
 
     # --- what it is told -------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from workflows_app.selectors import configs_readable, run_detail
 from workflows_app.services.dispatch import ring_later
 from workflows_app.services.inserts import history_begin, run_columns
 from workflows_app.services.runs import fingerprint_of
-from workflows_app.services.store import config_of
+from workflows_app.services.store import config_of, state_columns
 
 
 @transaction.atomic
@@ -132,14 +132,3 @@ def _fork(
     for name, value in state_columns(state).items():
         setattr(run, name, value)
     return run
-
-
-def state_columns(state: State) -> Json:
-    """Return the row's columns for a state."""
-    names = (
-        "status", "stage", "next_stage", "cursor", "attempt", "attempts_made", "failures", "on_fallback", "steps_done",
-        "context", "wait", "error", "cost_usd",
-    )  # fmt: skip
-    columns = {name: getattr(state, name) for name in names}
-    steps = [step.as_json() for step in state.steps]
-    return columns | {"visits": dict(state.visits), "steps": steps, "signals": list(state.signals)}

@@ -42,6 +42,13 @@ def state_of(run: WorkflowRun) -> State:
     return State(scope=run.scope, steps=steps, signals=tuple(run.signals), cost_usd=run.cost_usd, **plain)
 
 
+def state_columns(state: State) -> Json:
+    """Return the row's columns for a state: the reverse of `state_of`."""
+    columns = {name: getattr(state, name) for name in (*_PLAIN, *_AS_THEY_ARE, "cost_usd")}
+    steps = [step.as_json() for step in state.steps]
+    return columns | {"visits": dict(state.visits), "steps": steps, "signals": list(state.signals)}
+
+
 def machine_of(run: WorkflowRun, **asked: bool) -> Machine:
     """Return the machine of a run as it stands, with what people and clocks want of it."""
     now = timezone.now()
@@ -96,8 +103,7 @@ def machine_write(
     whoever believes to hold the run. ``columns`` are set as they come. Returns the attempts that ended with it. Raises
     LeaseLost when another worker has the run, Stale when its history went on meanwhile.
     """
-    before = state_of(run)
-    row = _changed(before, machine.state) | columns
+    row = _changed(machine.before, machine.state) | columns
     if token_next is not None:
         row["token"] = token_next
     events = [event_json(fact) for fact in machine.facts]

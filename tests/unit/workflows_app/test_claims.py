@@ -12,6 +12,7 @@ from pytest_django import Settings
 from accounts_app.models import AuditLog
 from accounts_app.tenancy.context import Tenant, bound, operator_context
 from tests.factories.workflows import acting, handlers, owner, run_id_of, started
+from tests.fixtures.stack import forget_runs
 from workflows_app.contracts import RunDetail, StepContext, StepResult
 from workflows_app.exceptions import LeaseLost
 from workflows_app.models import WorkflowRun
@@ -346,6 +347,7 @@ def test_the_first_claim_says_so_to_the_rooms_above(tenant: Tenant) -> None:
 
 
 def test_a_run_that_cannot_be_begun_is_out_of_the_others_way_and_given_up(tenant: Tenant, settings: Settings) -> None:
+    forget_runs()
     settings.WORKFLOW_MAX_CRASHES = 1
     # No validation would let it through: a pause without its length.
     broken = run_id_of(tenant, {"action": "wait"})

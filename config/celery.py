@@ -11,8 +11,10 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from config import heartbeats  # noqa: F401 - connects to the workers' signals
+from config.redis_broker import redis_broker_use
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+redis_broker_use()
 
 app = Celery("deepspace")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -12,12 +12,20 @@ class Batch(Generic[T, R]):
     """Collects items while earlier ones are being done, and hands them over together. Of one event loop.
 
     ``work`` takes items and returns as many results, or raises. When it raises for several, each is tried alone, so
-    that one that cannot be done does not take the others with it.
+    that one that cannot be done does not take the others with it; but errors of the kinds ``of_all`` are no item's own,
+    and are told to all.
     """
 
-    def __init__(self, work: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, most: int = 64) -> None:
+    def __init__(
+        self,
+        work: Callable[[Sequence[T]], Awaitable[Sequence[R]]],
+        *,
+        most: int = 64,
+        of_all: tuple[type[Exception], ...] = (),
+    ) -> None:
         self._work = work
         self._most = most
+        self._of_all = of_all
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -38,8 +46,9 @@ class Batch(Generic[T, R]):
         try:
             results = await self._work([item for item, _future in batch])
         except Exception as error:  # noqa: BLE001 - handed to whoever asked
-            if len(batch) == 1:
-                _tell(batch[0][1], error=error)
+            if len(batch) == 1 or isinstance(error, self._of_all):
+                for _item, future in batch:
+                    _tell(future, error=error)
                 return
             for single in batch:
                 await self._together([single])

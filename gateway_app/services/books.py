@@ -57,12 +57,17 @@ async def abooks_write(item: Item) -> Answer:
         raise OperationalError(str(error)) from error
 
 
+class ConnectionLost(psycopg.OperationalError):
+    """PostgreSQL went away before it answered: whether the work was committed is not known."""
+
+
 class Lane:
     """One connection, kept open, and what waits for it."""
 
     def __init__(self) -> None:
         self._wire: Wire | None = None
-        self._batch = Batch[Item, Answer](self._write)
+        # Tried again, an opening that was committed would only be refused as one that is there already.
+        self._batch = Batch[Item, Answer](self._write, of_all=(ConnectionLost,))
 
     async def do(self, item: Item) -> Answer:
         """Write ``item`` with whatever else waits; return its answer. Raises psycopg.Error."""
@@ -86,13 +91,15 @@ class Lane:
     async def _execute(self, groups: bytes) -> list[list[Answer]]:
         if self._wire is not None and not self._wire.is_open:
             await self.close()
-        if self._wire is None:
-            self._wire = await Wire.open(_parameters())
         try:
+            if self._wire is None:
+                self._wire = await Wire.open(_parameters())
             answer = await self._wire.ask(_ASK, groups)
-        except (psycopg.OperationalError, psycopg.InterfaceError, asyncio.CancelledError):
+        except (psycopg.OperationalError, psycopg.InterfaceError, asyncio.CancelledError) as error:
             # Whatever may still come on this connection is nobody's answer any more.
             await self.close()
+            if _is_lost(error):
+                raise ConnectionLost(str(error)) from error
             raise
         answers: list[list[Answer]] = orjson.loads(answer)
         return answers
@@ -131,6 +138,12 @@ async def books_close() -> None:
     lanes = _all.pop(asyncio.get_running_loop(), None)
     if lanes is not None:
         await lanes.close()
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Whether ``error`` is the connection's: without a code, or with those of its end and of the server's."""
+    state = getattr(error, "sqlstate", None)
+    return isinstance(error, psycopg.Error) and (state is None or state.startswith(("08", "57P")))
 
 
 def _parameters() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from accounts_app.exceptions import DeepSpaceError
+from accounts_app.exceptions import DeepSpaceError, DependencyDown
 from billing_app.contracts import UsageEntry
 from billing_app.exceptions import BudgetExceeded, InsufficientFunds
 from billing_app.services.usage import usage_announce
@@ -46,6 +46,19 @@ def opened(call: Call, answer: Answer) -> None:
             call.replayed = UUID(answer["call"])
         case outcome:
             raise _refusal(outcome)
+
+
+def may_be_open(call: Call) -> bool:
+    """Whether the database was asked to open ``call``."""
+    return bool(call.attempts)
+
+
+def unopened(call: Call) -> Ending:
+    """Prepare for the settlement of ``call``, which may be open or not, and was sent to nobody; return its ending."""
+    call.option = call.option or call.options[0]
+    call.candidates = list(call.option.candidates)
+    call.outcome.error_code = DependencyDown.code
+    return Ending.REFUSED
 
 
 def settlement(call: Call, ending: Ending) -> Item:

@@ -9,6 +9,7 @@ Each function comes twice: for event loops (``a…``), and for threads, which wr
 
 import logging
 import time
+from contextlib import suppress
 from functools import lru_cache
 
 from django.conf import settings
@@ -60,7 +61,8 @@ async def abegin(call: Call) -> None:
 
     When the operation was done before, ``call.replayed`` is its call and nothing may be dispatched. Raises what a step
     raises, InsufficientFunds, BudgetExceeded, CallInProgress, OperationConflict, NotReplayable, CacheStale (read card
-    and catalogue again, make a new Call), django.db.OperationalError when PostgreSQL is away.
+    and catalogue again, make a new Call), django.db.OperationalError when PostgreSQL is away: the call may be open all
+    the same, its answer lost on the way, and is to be settled as `calls.unopened` once PostgreSQL is back.
     """
     try:
         await _before(call)
@@ -83,7 +85,9 @@ def begin(call: Call) -> None:
             if answer["outcome"] == "in_progress" and operation_free(answer["call"]):
                 answer = _write(call)
             calls.opened(call, answer)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OperationalError | InterfaceError):
+            _give_back(call)
         house_run(afinish(call, Ending.REFUSED))
         raise
     finally:
@@ -186,6 +190,15 @@ async def _before(call: Call) -> None:
             await step.before(call)
         finally:
             _note(call, type(step).__name__, time.perf_counter() - began)
+
+
+def _give_back(call: Call) -> None:
+    """Settle a call that may be open, its answer lost. Otherwise its money is held until its lease ends."""
+    if not calls.may_be_open(call):
+        return
+    connection_release()
+    with suppress(CallTakenOver, OperationalError, InterfaceError):
+        settle(call, calls.unopened(call))
 
 
 def _write(call: Call) -> Answer:

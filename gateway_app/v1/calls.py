@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import OperationalError
 
 from accounts_app.exceptions import AddressRefused, PermissionRefused
 from accounts_app.services.addresses import client_address
@@ -21,6 +22,7 @@ from gateway_app.v1.errors import ApiError
 from gateway_app.v1.relay import Relay, WholeRelay
 from gateway_app.v1.relay_stream import StreamRelay
 from gateway_app.v1.requests import Request
+from gateway_app.v1.settling import give_back
 from gateway_app.wire import WIRES, Wanted, Wire, wire_of
 
 PURPOSE = "v1"
@@ -58,6 +60,10 @@ async def _begun(request: Request, answer: Answer, standing: Standing, wire: Wir
             await abegin(call)
         except CacheStale:
             pass
+        except OperationalError:
+            if call is not None:
+                give_back(call)
+            raise
         except _REFUSALS:
             if not (wants_proof and standing.may_be_old):
                 raise

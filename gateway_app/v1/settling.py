@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 
 from gateway_app.contracts import Ending, Settlement
 from gateway_app.exceptions import CallTakenOver
+from gateway_app.services import calls
 from gateway_app.services.call import Call
 from gateway_app.services.pipeline import afinish, asettle
 
@@ -32,14 +33,18 @@ async def settle(call: Call, ending: Ending) -> Settlement | None:
     """
     loop = asyncio.get_running_loop()
     booked: Booked = loop.create_future()
-    task = loop.create_task(_settle(call, ending, booked))
-    _running.add(task)
-    task.add_done_callback(_running.discard)
+    _keep(loop.create_task(_settle(call, ending, booked)))
     timer = loop.call_later(_CALLER_WAITS_SECONDS, _tell, booked, None)
     try:
         return await booked
     finally:
         timer.cancel()
+
+
+def give_back(call: Call) -> None:
+    """Settle ``call`` in a task of its own if it is open: PostgreSQL went away before it said whether it is."""
+    if calls.may_be_open(call):
+        _keep(asyncio.get_running_loop().create_task(_give_back(call, calls.unopened(call))))
 
 
 async def settled_all(seconds: float) -> None:
@@ -48,6 +53,20 @@ async def settled_all(seconds: float) -> None:
     tasks = [task for task in _running if task.get_loop() is loop]
     if tasks:
         await asyncio.wait(tasks, timeout=seconds)
+
+
+def _keep(task: "asyncio.Task[None]") -> None:
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+
+
+async def _give_back(call: Call, ending: Ending) -> None:
+    try:
+        await _until_back(call, ending)
+    except CallTakenOver:
+        pass  # It never was open.
+    except Exception:
+        logger.exception("v1.not_settled", extra={"call_id": str(call.id), "ending": ending.value})
 
 
 async def _settle(call: Call, ending: Ending, booked: Booked) -> None:

@@ -79,11 +79,13 @@ def config_of(config_id: UUID) -> ConfigRef:
 
 
 def config_keep(config: WorkflowConfig) -> ConfigRef:
-    """Parse a published version and remember it."""
-    if len(_configs) >= _MOST_CONFIGS:
-        _configs.clear()
-    parsed = _configs[config.pk] = replace(document_parse(config.pk, config.config), name=config.name)
-    return parsed
+    """Return a published version's parsed document, and remember it."""
+    known = _configs.get(config.pk)
+    if known is None:
+        if len(_configs) >= _MOST_CONFIGS:
+            _configs.clear()
+        known = _configs[config.pk] = replace(document_parse(config.pk, config.config), name=config.name)
+    return known
 
 
 def machine_write(

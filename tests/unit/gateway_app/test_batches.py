@@ -53,6 +53,17 @@ def test_one_that_cannot_be_done_does_not_take_the_others_with_it() -> None:
     assert batches == [[1, 13, 3], [1], [13], [3]]
 
 
+def test_what_is_no_items_own_is_told_to_all_and_not_tried_again() -> None:
+    async def scene() -> tuple[list[int | BaseException], list[list[int]]]:
+        work = Work()
+        batch = Batch(work, of_all=(ValueError,))
+        return await asyncio.gather(*map(batch.do, (1, 13, 3)), return_exceptions=True), work.batches
+
+    results, batches = asyncio.run(scene())
+    assert [type(result) for result in results] == [ValueError] * 3
+    assert batches == [[1, 13, 3]]
+
+
 def test_whoever_leaves_does_not_undo_the_work() -> None:
     async def scene() -> list[list[int]]:
         work = Work()

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+
+from jsonschema import Draft202012Validator
+from jsonschema.protocols import Validator
 
 from workflows_app.contracts import Json, StepContext, StepResult
 
@@ -19,6 +23,11 @@ class Handler:
     output_schema: Json
     template_known: TemplateCheck | None = None
     template_required: bool = False
+
+    @cached_property
+    def output_validator(self) -> Validator:
+        """What checks its outputs."""
+        return Draft202012Validator(self.output_schema)
 
 
 _handlers: dict[str, Handler] = {}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,11 +23,16 @@ def measure(system: System) -> Iterator[Row]:
     environment = system.environment | system.runtime()
     raw = _figures(environment, sys.executable, "-m", "bench.workflow.raw")
     peer = _figures(environment, _peer_python(), str(ROOT / "bench" / "workflow" / "peer.py"), str(system.home))
-    ours = _figures(environment, sys.executable, "-m", "bench.workflow.ours", str(RUNS))
+    ours = _ours(environment, "alone") | _ours(environment, "many")
     second = system.spawn("worker-2", *_worker_command(), **system.runtime())
-    both = _figures(environment, sys.executable, "-m", "bench.workflow.ours", str(RUNS), "--workers", "2")
-    second.terminate()
-    second.wait(timeout=60)
+    try:
+        _wait_ready(system.home / "worker-2.log")
+        both = _ours(environment, "many")
+    finally:
+        second.terminate()
+        second.wait(timeout=60)
+    # Last: it leaves thousands of runs behind.
+    starts = _ours(environment, "starts")
     yield Row("run of 5 steps, alone, p50", ours["latency_ms"], peer["direct_ms"], "ms", "reference: DBOS, direct call")
     yield Row("the same", ours["latency_ms"], raw["latency_ms"], "ms", "reference: 5 INSERT commits")
     yield Row(
@@ -35,7 +41,20 @@ def measure(system: System) -> Iterator[Row]:
     yield Row("the same", ours["per_second"], raw["per_second"], "runs/s", "reference: raw commits, 8 threads")
     yield Row("runs, two workers", both["per_second"], ours["per_second"], "runs/s", "reference: one worker")
     yield Row("worker CPU a run", ours["cpu_ms"], peer["cpu_ms"], "ms", "reference: DBOS queue")
-    yield Row("start under a backlog, p99", ours["start_busy_ms"], ours["start_idle_ms"], "ms", "reference: idle")
+    yield Row("start under a backlog, p99", starts["start_busy_ms"], starts["start_idle_ms"], "ms", "reference: idle")
+
+
+def _ours(environment: dict[str, str], what: str) -> dict[str, Any]:
+    return _figures(environment, sys.executable, "-m", "bench.workflow.ours", what, "--runs", str(RUNS))
+
+
+def _wait_ready(log: Path, seconds: float = 60) -> None:
+    """Wait until a worker takes jobs: what it costs to start is not measured."""
+    deadline = time.monotonic() + seconds
+    while " ready." not in log.read_text(errors="replace"):
+        if time.monotonic() > deadline:
+            raise RuntimeError(log.read_text(errors="replace")[-2000:])
+        time.sleep(0.1)
 
 
 def _figures(environment: dict[str, str], *command: str) -> dict[str, Any]:
@@ -47,7 +66,23 @@ def _figures(environment: dict[str, str], *command: str) -> dict[str, Any]:
 
 
 def _worker_command() -> tuple[str, ...]:
-    return ("-m", "celery", "-A", "config", "worker", "-Q", "model", "-n", "second@%h", "-P", "threads", "-c", "8")
+    return (
+        "-m",
+        "celery",
+        "-A",
+        "config",
+        "worker",
+        "-Q",
+        "model",
+        "-n",
+        "second@%h",
+        "-P",
+        "threads",
+        "-c",
+        "8",
+        "-l",
+        "INFO",
+    )
 
 
 def _peer_python() -> str:

@@ -30,6 +30,9 @@ CELERY_TASK_ROUTES = ["accounts_app.services.jobs.queue_of"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # A worker that lost its broker finishes what it does: its run is held by a lease, not by a message.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# Celery 5.7 would take fewer messages after that, and set its prefetch count again from whichever thread ends a task:
+# two threads then read one connection, and with RabbitMQ the worker waits for an answer that the other one has had.
+CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_TIME_LIMIT = None
 CELERY_TIMEZONE = "UTC"

@@ -14,12 +14,18 @@ class RunEvent(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    organization = models.ForeignKey("accounts_app.Organization", on_delete=models.PROTECT, related_name="+")
+    # One key leads to the run and its organization, see migration 0010; the unique keys below begin with the run.
+    organization = models.ForeignKey(
+        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     # No foreign key: SET NULL would be an update of an append-only row.
     user_id = models.UUIDField(_("user"), null=True, blank=True)
-    # Both unique keys begin with it: no index of its own.
     run = models.ForeignKey(
-        "workflows_app.WorkflowRun", on_delete=models.PROTECT, related_name="events", db_index=False
+        "workflows_app.WorkflowRun",
+        on_delete=models.PROTECT,
+        related_name="events",
+        db_constraint=False,
+        db_index=False,
     )
     seq = models.PositiveIntegerField(_("number"))
     prev_event_id = models.UUIDField(_("previous event"), null=True, blank=True)

@@ -21,12 +21,15 @@ class RunLog(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    organization = models.ForeignKey("accounts_app.Organization", on_delete=models.PROTECT, related_name="+")
+    # One key leads to the run and its organization, see migration 0010; the unique key below begins with the run.
+    organization = models.ForeignKey(
+        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     run = models.ForeignKey(
-        # The unique key begins with it.
         "workflows_app.WorkflowRun",
         on_delete=models.PROTECT,
         related_name="log_lines",
+        db_constraint=False,
         db_index=False,
         verbose_name=_("run"),
     )

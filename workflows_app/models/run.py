@@ -115,6 +115,8 @@ class WorkflowRun(TenantModel):
         ordering: ClassVar[list[str]] = ["-created_at", "-id"]
         constraints = [
             models.UniqueConstraint(fields=["organization", "idempotency_key"], name="run_key_once"),
+            # what its events and steps refer to
+            models.UniqueConstraint(fields=["id", "organization"], name="run_of_organization"),
             models.UniqueConstraint(
                 fields=["organization", "subject_id"],
                 condition=models.Q(status__in=["pending", "running", "waiting", "paused"], parent__isnull=True),

@@ -23,7 +23,17 @@ class StepRun(TenantModel):
     ``path`` names the step within the run: its stage, which visit of it, its key ("D", "D#2" → "D#2/review").
     """
 
-    run = models.ForeignKey("workflows_app.WorkflowRun", on_delete=models.PROTECT, related_name="step_runs")
+    # One key leads to the run and its organization, see migration 0010; the unique keys below begin with the run.
+    organization = models.ForeignKey(
+        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    run = models.ForeignKey(
+        "workflows_app.WorkflowRun",
+        on_delete=models.PROTECT,
+        related_name="step_runs",
+        db_constraint=False,
+        db_index=False,
+    )
     path = models.CharField(_("path"), max_length=120)
     stage = models.CharField(_("stage"), max_length=32, blank=True)
     key = models.CharField(_("key"), max_length=60)

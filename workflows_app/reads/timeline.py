@@ -14,7 +14,8 @@ from accounts_app.tenancy.context import current_organization_id
 from workflows_app.contracts import EventDetail, Json
 from workflows_app.models import RunEvent, StepRun, WorkflowRun
 from workflows_app.reads.history import run_history
-from workflows_app.reads.timeline_builder import Frame, timeline_of
+from workflows_app.reads.timeline_builder import timeline_of
+from workflows_app.reads.timeline_lanes import Frame
 from workflows_app.reads.waterfall import ChildBar, ChildStep, Timeline, milliseconds
 
 # A longer history is read through the API.

@@ -1,14 +1,23 @@
 """From a run's events to its waterfall. Pure: whatever the history holds, nothing here fails on it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
 from workflows_app.contracts import EventDetail, Json, StepSpec
 from workflows_app.engine.state import Fact, State, state_after
+from workflows_app.reads.timeline_lanes import (
+    Drawing,
+    Frame,
+    Lane,
+    Open,
+    StageLanes,
+    decimal_of,
+    offset_of,
+    part_of,
+)
 from workflows_app.reads.waterfall import (
     CHILDREN,
     PAUSED,
@@ -18,18 +27,10 @@ from workflows_app.reads.waterfall import (
     WORK,
     ChildBar,
     Part,
-    StageBar,
-    StepBar,
     Timeline,
     milliseconds,
-    rate_of,
-    ticks_of,
-    totals_of,
 )
 
-# Rests of a whole run that are shorter say nothing.
-_SHORTEST_REST_MS = 250
-_MOST_CHILDREN = 64
 _ENDS = {
     "step.completed": "completed",
     "step.failed": "failed",
@@ -37,23 +38,6 @@ _ENDS = {
     "step.lost": "lost",
     "step.cancelled": "cancelled",
 }
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What the events do not say. ``now`` ends what is open; ``shared_until`` is the last event shared with an origin.
-
-    ``times``: when the shared events happened in the origin. ``children``: the runs that this one started, by id.
-    ``may_replay``: replays of this run are possible at all.
-    """
-
-    now: datetime
-    is_finished: bool
-    shared_until: int = 0
-    times: Mapping[int, datetime] = field(default_factory=dict)
-    children: Mapping[UUID, ChildBar] = field(default_factory=dict)
-    may_replay: bool = True
-    hidden_events: int = 0
 
 
 def timeline_of(events: Iterable[EventDetail], frame: Frame) -> Timeline:
@@ -64,50 +48,13 @@ def timeline_of(events: Iterable[EventDetail], frame: Frame) -> Timeline:
     return builder.timeline()
 
 
-@dataclass
-class _Open:
-    kind: str
-    seq: int
-    at: datetime
-    attempt: int = 0
-    model: str = ""
-
-
-@dataclass
-class _Step:
-    path: str
-    key: str
-    action: str
-    via: str = ""
-    input: Json = field(default_factory=dict)
-    replay_seq: int | None = None
-    is_shared: bool = False
-    parts: list[Part] = field(default_factory=list)
-    open: _Open | None = None
-    begun: dict[int, datetime] = field(default_factory=dict)
-    children: list[ChildBar] = field(default_factory=list)
-
-    @property
-    def is_rest(self) -> bool:
-        """Whether it is a rest of the whole run."""
-        return not self.key and self.action != CHILDREN
-
-
-@dataclass
-class _Stage:
-    key: str
-    name: str
-    visit: int
-    steps: dict[str, _Step] = field(default_factory=dict)
-
-
 class _Builder:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._state: State | None = None
-        self._stages: list[_Stage] = []
-        self._step: _Step | None = None
-        self._rest: _Step | None = None
+        self._stages: list[StageLanes] = []
+        self._step: Lane | None = None
+        self._rest: Lane | None = None
         self._begun = self._last = frame.now
         self._seq = 0
 
@@ -117,7 +64,7 @@ class _Builder:
         shared = event.seq <= self._frame.shared_until
         at = (self._frame.times.get(event.seq) if shared else None) or datetime.fromisoformat(event.at)
         if not self._stages:
-            self._stages.append(_Stage(str(event.data.get("stage", "")), "", 1))
+            self._stages.append(StageLanes(str(event.data.get("stage", "")), "", 1))
             self._begun = datetime.fromisoformat(event.at)
             self._state = State() if "scope" in event.data else None
         handler = _HANDLERS.get(event.type)
@@ -144,28 +91,28 @@ class _Builder:
 
     def entered(self, event: EventDetail, at: datetime) -> None:
         data = event.data
-        self._stages.append(_Stage(str(data["stage"]), str(data.get("name", "")), int(data.get("visit", 1))))
+        self._stages.append(StageLanes(str(data["stage"]), str(data.get("name", "")), int(data.get("visit", 1))))
         self._step = None
 
     def step_started(self, event: EventDetail, at: datetime) -> None:
         self._rest_ends(event, at)
         step = self._step_of(event.step_key, event)
         self._close(step, event.seq, at, "completed")
-        step.open = _Open(WORK, event.seq, at, event.attempt or 1, str(event.data.get("model", "")))
+        step.open = Open(WORK, event.seq, at, event.attempt or 1, str(event.data.get("model", "")))
 
     def step_ended(self, event: EventDetail, at: datetime) -> None:
         self._rest_ends(event, at)
         step = self._step_of(event.step_key, event)
         data = event.data
         if step.open is None:
-            step.open = _Open(WORK, event.seq, at, event.attempt or 0)
+            step.open = Open(WORK, event.seq, at, event.attempt or 0)
         self._close(step, event.seq, at, _ENDS[event.type], data)
         if event.type == "step.retried" and float(data.get("delay") or 0) > 0:
-            step.open = _Open(RETRY, event.seq, at)
+            step.open = Open(RETRY, event.seq, at)
 
     def step_skipped(self, event: EventDetail, at: datetime) -> None:
         step = self._step_of(event.step_key, event)
-        step.parts.append(self._part(_Open(WORK, event.seq, at), at, "skipped", event.seq, {"output": event.data}))
+        step.parts.append(self._part(Open(WORK, event.seq, at), at, "skipped", event.seq, {"output": event.data}))
 
     def waiting(self, event: EventDetail, at: datetime) -> None:
         self._rest_ends(event, at)
@@ -177,7 +124,7 @@ class _Builder:
         if step.open is not None and step.open.kind == kind == RETRY:
             return
         self._close(step, event.seq, at, "completed")
-        step.open = _Open(kind, event.seq, at)
+        step.open = Open(kind, event.seq, at)
         step.begun.clear()
 
     def wait_over(self, event: EventDetail, at: datetime) -> None:
@@ -203,9 +150,9 @@ class _Builder:
             branch=branch,
             run_id=run_id,
             status=str(data.get("status", "")),
-            offset_ms=self._offset(begun),
+            offset_ms=offset_of(begun, self._begun),
             duration_ms=milliseconds(begun, at),
-            cost_usd=_decimal(data.get("cost_usd")),
+            cost_usd=decimal_of(data.get("cost_usd")),
             error=data.get("error"),
             steps=known.steps if known else (),
         )
@@ -250,10 +197,10 @@ class _Builder:
         stage = self._stages[-1]
         return stage.key if stage.visit == 1 else f"{stage.key}#{stage.visit}"
 
-    def _all_steps(self) -> list[_Step]:
+    def _all_steps(self) -> list[Lane]:
         return [step for stage in self._stages for step in stage.steps.values()]
 
-    def _step_of(self, key: str, event: EventDetail) -> _Step:
+    def _step_of(self, key: str, event: EventDetail) -> Lane:
         spec = self._spec(key)
         action = spec.action if spec else str(event.data.get("action", ""))
         step = self._lane(f"{self._stage_path()}/{key}", key, action, event)
@@ -268,10 +215,10 @@ class _Builder:
         steps = self._state.steps if self._state else ()
         return next((step for step in steps if step.key == key), None)
 
-    def _lane(self, path: str, key: str, action: str, event: EventDetail) -> _Step:
+    def _lane(self, path: str, key: str, action: str, event: EventDetail) -> Lane:
         steps = self._stages[-1].steps
         if path not in steps:
-            steps[path] = _Step(path, key, action, replay_seq=self._replay_seq())
+            steps[path] = Lane(path, key, action, replay_seq=self._replay_seq())
         self._step = steps[path]
         if self._step.is_shared and event.seq > self._frame.shared_until:
             # Tried in the origin, done again here.
@@ -283,7 +230,7 @@ class _Builder:
         return self._seq if possible and self._seq >= 1 else None
 
     def _rest_begins(self, kind: str, event: EventDetail, at: datetime) -> None:
-        self._rest = _Step(f"{kind}@{event.seq}", "", kind, open=_Open(kind, event.seq, at))
+        self._rest = Lane(f"{kind}@{event.seq}", "", kind, open=Open(kind, event.seq, at))
         self._stages[-1].steps[self._rest.path] = self._rest
 
     def _rest_ends(self, event: EventDetail, at: datetime) -> None:
@@ -291,103 +238,16 @@ class _Builder:
             self._close(self._rest, event.seq, at, "completed")
             self._rest = None
 
-    def _close(self, step: _Step, seq: int, at: datetime, status: str, data: Json | None = None) -> None:
+    def _close(self, step: Lane, seq: int, at: datetime, status: str, data: Json | None = None) -> None:
         if step.open is not None:
             step.parts.append(self._part(step.open, at, status, seq, data or {}))
             step.open = None
 
-    def _part(self, begun: _Open, at: datetime, status: str, end_seq: int | None, data: Json) -> Part:
-        output = data.get("output") if isinstance(data.get("output"), dict) else {}
-        assert isinstance(output, dict)
-        return Part(
-            kind=begun.kind,
-            status=status,
-            offset_ms=self._offset(begun.at),
-            duration_ms=milliseconds(begun.at, at),
-            seq=begun.seq,
-            end_seq=end_seq,
-            attempt=begun.attempt,
-            model=str(data.get("model") or output.get("model") or begun.model),
-            tokens=_int(data.get("tokens")),
-            cost_usd=_decimal(data.get("cost_usd")) if begun.kind == WORK else Decimal(0),
-            pass_rate=rate_of(output),
-            output=output,
-            error=data.get("error") if status in {"failed", "lost"} else None,
-            is_open=end_seq is None,
-        )
-
-    def _offset(self, at: datetime) -> int:
-        return max(milliseconds(self._begun, at), 0)
-
-    # --- the whole ---------------------------------------------------------------------------------------------------
+    def _part(self, opened: Open, at: datetime, status: str, seq: int, data: Json) -> Part:
+        return part_of(opened, at, status, seq, data, begun=self._begun)
 
     def timeline(self) -> Timeline:
-        end = self._last if self._frame.is_finished else max(self._frame.now, self._last)
-        stages = tuple(self._stage_bar(stage, end) for stage in self._stages)
-        shown = tuple(stage for stage in stages if stage.steps)
-        total = max(milliseconds(self._begun, end), 1)
-        return Timeline(
-            begun=self._begun,
-            total_ms=total,
-            is_finished=self._frame.is_finished,
-            stages=shown,
-            ticks=ticks_of(total),
-            totals=totals_of(step for stage in shown for step in stage.steps),
-            shared_until=self._frame.shared_until,
-            hidden_events=self._frame.hidden_events,
-        )
-
-    def _stage_bar(self, stage: _Stage, end: datetime) -> StageBar:
-        bars = (self._step_bar(step, end) for step in stage.steps.values())
-        return StageBar(stage.key, stage.name, stage.visit, tuple(bar for bar in bars if bar is not None))
-
-    def _step_bar(self, step: _Step, end: datetime) -> StepBar | None:
-        parts = list(step.parts)
-        if step.open is not None and not self._frame.is_finished:
-            status = "running" if step.open.kind == WORK else "waiting"
-            parts.append(self._part(step.open, end, status, None, {}))
-        if not parts or (step.is_rest and self._is_short(parts[0])):
-            return None
-        children = sorted([*step.children, *self._going(step, end)], key=lambda child: (child.offset_ms, child.branch))
-        return StepBar(
-            path=step.path,
-            key=step.key,
-            action=step.action,
-            via=step.via,
-            status=parts[-1].status,
-            parts=tuple(parts),
-            input=step.input,
-            replay_seq=step.replay_seq,
-            is_shared=step.is_shared,
-            children=tuple(children[:_MOST_CHILDREN]),
-            hidden_children=max(len(children) - _MOST_CHILDREN, 0),
-        )
-
-    @staticmethod
-    def _is_short(part: Part) -> bool:
-        return part.duration_ms < _SHORTEST_REST_MS and not (part.is_open and part.kind == PAUSED)
-
-    def _going(self, step: _Step, end: datetime) -> list[ChildBar]:
-        """The runs that have begun and not ended yet."""
-        if self._frame.is_finished:
-            return []
-        unfinished = {
-            child.branch: child
-            for child in self._frame.children.values()
-            if child.status not in {"completed", "failed", "cancelled"}
-        }
-        return [
-            ChildBar(
-                branch=branch,
-                run_id=unfinished[branch].run_id if branch in unfinished else None,
-                status=unfinished[branch].status if branch in unfinished else "pending",
-                offset_ms=self._offset(begun),
-                duration_ms=milliseconds(begun, end),
-                cost_usd=unfinished[branch].cost_usd if branch in unfinished else Decimal(0),
-                steps=unfinished[branch].steps if branch in unfinished else (),
-            )
-            for branch, begun in step.begun.items()
-        ]
+        return Drawing(self._frame, self._begun, self._last).timeline(self._stages)
 
 
 _HANDLERS: dict[str, Callable[[_Builder, EventDetail, datetime], None]] = {
@@ -416,17 +276,6 @@ def _one_after_another(parts: Iterable[Part]) -> Iterator[Part]:
     for part in parts:
         yield replace(part, offset_ms=offset)
         offset += part.duration_ms
-
-
-def _decimal(raw: Any) -> Decimal:
-    try:
-        return Decimal(str(raw or 0))
-    except InvalidOperation:
-        return Decimal(0)
-
-
-def _int(raw: Any) -> int:
-    return raw if isinstance(raw, int) and not isinstance(raw, bool) else 0
 
 
 def _uuid(raw: Any) -> UUID | None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db import Error as DatabaseDown
 from django.utils.translation import gettext as _
-from jsonschema import Draft202012Validator
 
 from accounts_app.exceptions import DeepSpaceError
 from gateway_app.exceptions import CallInProgress, CallTakenOver
@@ -133,7 +132,7 @@ def _attempt(claim: Claim) -> Attempt:
 
 
 def _check_output(handler: Handler, result: StepResult) -> None:
-    problems: list[Any] = list(Draft202012Validator(handler.output_schema).iter_errors(result.output))
+    problems: list[Any] = list(handler.output_validator.iter_errors(result.output))
     if problems:
         raise ValueError(f"{handler.name} gave an output that its schema forbids: {problems[0].message[:300]}")
 

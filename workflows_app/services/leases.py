@@ -71,11 +71,11 @@ class Lease:
         self.heard = time.monotonic()
 
     def begin_step(self, *, timeout: float = 0, silence: float = 0) -> None:
-        """Give the next step its full time (seconds; 0: the default). Its transaction has just renewed the lease."""
+        """Give the next step its full time (seconds; 0: the default). The lease has half its time left, or more."""
         self.silence = silence
         self.heard = now = time.monotonic()
         self.deadline = now + (timeout or settings.WORKFLOW_STEP_TIMEOUT_SECONDS)
-        self.sure_until = now + settings.WORKFLOW_LEASE_SECONDS
+        self.sure_until = max(self.sure_until, now + settings.WORKFLOW_LEASE_SECONDS / 2)
 
 
 class LeaseKeeper:
@@ -93,7 +93,8 @@ class LeaseKeeper:
     @contextmanager
     def hold(self, claim: Claim) -> Iterator[Lease]:
         """Renew the claim's lease for the block."""
-        lease = Lease(claim.run.pk, claim.token)
+        # The claim's transaction has just begun it.
+        lease = Lease(claim.run.pk, claim.token, sure_until=time.monotonic() + settings.WORKFLOW_LEASE_SECONDS)
         lease.begin_step()
         with self._changed:
             self._leases.add(lease)

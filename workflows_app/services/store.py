@@ -20,7 +20,7 @@ from workflows_app.engine.state import Fact, State
 from workflows_app.exceptions import LeaseLost
 from workflows_app.metrics import attempts_counted
 from workflows_app.models import RunScope, StepRun, StepStatus, WorkflowConfig, WorkflowRun
-from workflows_app.selectors import run_detail, step_detail
+from workflows_app.selectors import run_detail
 from workflows_app.services.dispatch import ring_later
 from workflows_app.services.documents import document_parse
 from workflows_app.signals import run_finished, run_started, step_finished
@@ -29,6 +29,7 @@ _PLAIN = (
     "status", "stage", "next_stage", "cursor", "attempt", "attempts_made", "failures", "on_fallback", "steps_done",
 )  # fmt: skip
 _AS_THEY_ARE = ("visits", "context", "wait", "error")
+_STEP = ("key", "action", "via", "attempt", "status", "output", "error", "model", "tokens", "path", "stage")
 
 
 class Stale(Exception):
@@ -235,8 +236,13 @@ def _tell(run: WorkflowRun, machine: Machine, ended: tuple[StepDetail, ...], res
 
 def _ended_step(run: WorkflowRun, item: Json) -> StepDetail:
     now = timezone.now()
-    moments = {"started_at": run.step_started_at or now, "finished_at": now}
-    return step_detail(StepRun(**(item | moments | {"cost_usd": Decimal(item["cost_usd"])})))
+    began = run.step_started_at or now
+    return StepDetail(
+        **{name: item[name] for name in _STEP},
+        cost_usd=Decimal(item["cost_usd"]),
+        duration_ms=round((now - began).total_seconds() * 1000),
+        started_at=began,
+    )
 
 
 def lease_seconds() -> float:

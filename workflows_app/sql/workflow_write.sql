@@ -2,11 +2,11 @@
 --
 -- `change`: {run, token (of the worker, null for others), seq (the last event that the writer knew), row (changed
 -- columns), due_in (seconds, or null), events [{id, type, step_key, attempt, data}], attempts [columns of step_runs],
--- lease (seconds to renew; null: leave; 0: give back), trace}. Answers
+-- lease (seconds to have it for, at least half of them; null: leave; 0: give back), trace}. Answers
 --   "written"
 --   "fenced"   another worker has the run, or nobody
 --   "stale"    somebody else wrote an event meanwhile: read again, decide again
-CREATE FUNCTION workflow_write(change jsonb) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+CREATE OR REPLACE FUNCTION workflow_write(change jsonb) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     run workflow_runs;
     moment timestamptz := clock_timestamp();
@@ -45,7 +45,7 @@ BEGIN
         on_fallback = run.on_fallback, steps_done = run.steps_done, context = run.context,
         wait = run.wait, signals = run.signals, error = run.error,
         cost_usd = run.cost_usd, event_seq = run.event_seq, last_event_id = run.last_event_id,
-        stream_id = run.stream_id, trace_id = run.trace_id, config_id = run.config_id,
+        stream_id = run.stream_id, trace_id = run.trace_id,
         cancel_requested_at = run.cancel_requested_at, pause_requested_at = run.pause_requested_at,
         crash_attempts = run.crash_attempts, token = run.token,
         started_at = coalesce(run.started_at, CASE WHEN run.status = 'running' THEN moment END),
@@ -60,7 +60,10 @@ BEGIN
             WHEN run.stream_id IS NULL THEN coalesce(run.announced_at, moment) ELSE run.announced_at END,
         lease_until = CASE
             WHEN change -> 'lease' = 'null' THEN run.lease_until
-            WHEN (change ->> 'lease')::float8 > 0 THEN moment + make_interval(secs => (change ->> 'lease')::float8) END,
+            WHEN change -> 'lease' = '0' THEN NULL
+            -- One with half its time left is kept: the row changes in no index then.
+            WHEN run.lease_until > moment + make_interval(secs => (change ->> 'lease')::float8 / 2) THEN run.lease_until
+            ELSE moment + make_interval(secs => (change ->> 'lease')::float8) END,
         is_ready = (change ->> 'ready')::boolean,
         queue_rank = CASE WHEN (change ->> 'ready')::boolean AND NOT run.is_ready
             THEN workflow_rank(run.organization_id, run.started_at IS NOT NULL) ELSE run.queue_rank END
@@ -70,7 +73,7 @@ END $$;
 
 -- Inserts a run and its first events, at its place in the queue. Returns false, and does nothing, when the organization
 -- has a run of that key already, or an unfinished one about that subject.
-CREATE FUNCTION workflow_insert(columns jsonb, events jsonb) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+CREATE OR REPLACE FUNCTION workflow_insert(columns jsonb, events jsonb) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     owner uuid := (columns ->> 'organization_id')::uuid;
 BEGIN

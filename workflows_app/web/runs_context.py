@@ -43,7 +43,7 @@ def panel_context(run: WorkflowRun, tenant: Tenant, *, view: str) -> dict[str, A
         "may_resume": may_write and (run.status == RunStatus.PAUSED or run.pause_requested_at is not None),
         "may_cancel": may_write and not run.is_finished and run.cancel_requested_at is None,
         "may_retry": may_write and run.status == RunStatus.FAILED and run.parent_id is None,
-        "may_answer": may_write and (run.wait or {}).get("kind") == "approval" and not run.is_finished,
+        "may_answer": may_write and (run.wait or {}).get("kind") in {"approval", "signal"} and not run.is_finished,
         "poll_seconds": 0 if run.is_finished else _BUSY if is_busy(run) else _RESTING,
         "seen": run.event_seq,
     }

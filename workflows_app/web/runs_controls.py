@@ -1,4 +1,4 @@
-"""The buttons of a run: pause, resume, cancel, retry, approve, replay."""
+"""The buttons of a run: pause, resume, cancel, retry, approve, signal, replay."""
 
 import json
 import uuid
@@ -13,9 +13,10 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts_app.exceptions import DeepSpaceError, NotFound
+from accounts_app.exceptions import DeepSpaceError, InvalidInput, NotFound
 from accounts_app.services.principals import can_write
 from workflows_app.contracts import Json
+from workflows_app.exceptions import RunStateConflict
 from workflows_app.models import WorkflowConfig, WorkflowRun
 from workflows_app.models.config import STARTABLE
 from workflows_app.reads.timeline import run_row
@@ -26,7 +27,7 @@ from workflows_app.web.runs import RunPage
 from workflows_app.web.runs_context import page_context, panel_context
 
 _VERSIONS_OFFERED = 50
-_LONGEST_NOTE = 2000
+_LONGEST_NOTE, _LONGEST_DATA = 2000, 20_000
 
 
 class RunButton(RunPage):
@@ -82,6 +83,27 @@ class ApproveView(RunButton):
         run_signal(run_id=run_id, name="approve", data={"approved": approved, "note": note})
 
 
+class SignalView(RunButton):
+    """Send the signal that the run waits for; ``data``, a JSON object, comes with it."""
+
+    def deed(self, run_id: UUID) -> None:
+        wait = run_row(run_id).wait or {}
+        if wait.get("kind") != "signal":
+            raise RunStateConflict(_("The run does not wait for a signal any more."))
+        run_signal(run_id=run_id, name=wait["signal"], data=_object(self.request.POST.get("data", "")))
+
+
+def _object(raw: str) -> Json:
+    """Return the JSON object that somebody wrote; nothing means an empty one. Raises InvalidInput."""
+    try:
+        value = json.loads(raw) if raw.strip() else {}
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict) or "\\u0000" in raw or len(raw) > _LONGEST_DATA:
+        raise InvalidInput(_("This is not a JSON object."))
+    return value
+
+
 class ReplayForm(forms.Form):
     """What may differ in a replay. ``key`` makes a form that is sent twice start one run."""
 
@@ -91,7 +113,7 @@ class ReplayForm(forms.Form):
     params = forms.CharField(
         label=gettext_lazy("Parameters to change"),
         required=False,
-        max_length=20_000,
+        max_length=_LONGEST_DATA,
         help_text=gettext_lazy("A JSON object. What is not named here stays as it was."),
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "placeholder": '{"tone": "calm"}'}),
     )
@@ -104,14 +126,10 @@ class ReplayForm(forms.Form):
 
     def clean_params(self) -> Json:
         """Return the object; an empty field changes nothing."""
-        raw = self.cleaned_data["params"].strip()
         try:
-            value = json.loads(raw) if raw else {}
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict) or "\\u0000" in raw:
-            raise forms.ValidationError(_("This is not a JSON object."))
-        return value
+            return _object(self.cleaned_data["params"])
+        except InvalidInput as error:
+            raise forms.ValidationError(error.message) from None
 
 
 def _other_versions(run: WorkflowRun) -> list[WorkflowConfig]:

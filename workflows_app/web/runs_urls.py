@@ -18,6 +18,7 @@ urlpatterns = [
     path(f"{_RUN}/cancel/", runs_controls.CancelView.as_view(), name="cancel"),
     path(f"{_RUN}/retry/", runs_controls.RetryView.as_view(), name="retry"),
     path(f"{_RUN}/approve/", runs_controls.ApproveView.as_view(), name="approve"),
+    path(f"{_RUN}/signal/", runs_controls.SignalView.as_view(), name="signal"),
     path(f"{_RUN}/timeline.<slug:kind>", runs_exports.ExportView.as_view(), name="export"),
     # Loaded by the page of what the runs are about.
     path("fragments/runs/of/<uuid:subject_id>/", runs.OfSubjectView.as_view(), name="of-subject"),

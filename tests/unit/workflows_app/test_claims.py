@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import transaction
@@ -34,6 +34,12 @@ pytestmark = pytest.mark.django_db
 
 DONE = StepResult(output={"cost_usd": "1"})
 ERROR = {"code": "no", "message": "No."}
+
+
+@pytest.fixture(autouse=True)
+def _own_bell(settings: Settings) -> None:
+    """Other tests' rings lie in the queue that all share: from some number on the reaper rings no more."""
+    settings.WORKFLOW_QUEUE = f"test-{uuid4()}"
 
 
 @pytest.fixture

@@ -146,6 +146,21 @@ def test_an_approval_is_answered_with_a_note(ada: Person, answer: str, ends_as: 
     assert "As agreed." in json.dumps([event.data for event in _events(ada, run_id)])
 
 
+def test_the_signal_that_a_run_waits_for_is_sent_from_its_page(ada: Person) -> None:
+    run_id = run_of(ada, {"action": "wait", "params": {"signal": "payment"}}, "write")
+    advanced(ada, run_id)
+    page = shown(ada, run_id)
+    assert "The run waits for the signal “payment”." in page
+    assert f"/runs/{run_id}/signal/" in page
+    for wrong in ("[1]", "{", '{"a": "\\u0000"}', "1" * 20_001):
+        assert "This is not a JSON object." in html(press(ada, run_id, "signal", data=wrong))
+    html(press(ada, run_id, "signal", data='{"amount": 3}'))
+    assert advanced(ada, run_id).status == "completed"
+    (sent,) = [event.data for event in _events(ada, run_id) if event.type == "signal.received"]
+    assert (sent["name"], sent["data"]) == ("payment", {"amount": 3})
+    assert "The run does not wait for a signal any more." in html(press(ada, run_id, "signal"))
+
+
 def test_pause_resume_and_cancel_change_the_run_and_the_buttons(ada: Person) -> None:
     run_id = run_of(ada, "write")
     assert f"/runs/{run_id}/pause/" in shown(ada, run_id)
@@ -291,7 +306,7 @@ def test_another_organizations_run_is_not_found(ada: Person, path: str) -> None:
     assert person().client().get(f"/runs/{run_id}/{path}").status_code == 404
 
 
-@pytest.mark.parametrize("button", ["pause", "resume", "cancel", "retry", "approve", "replay"])
+@pytest.mark.parametrize("button", ["pause", "resume", "cancel", "retry", "approve", "signal", "replay"])
 def test_buttons_of_another_organizations_run_are_not_found_and_viewers_have_none(ada: Person, button: str) -> None:
     run_id = run_of(ada, "write")
     assert press(person(), run_id, button).status_code in (400, 404)

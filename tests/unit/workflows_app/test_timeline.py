@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 
 from workflows_app.contracts import EventDetail, StepSpec
-from workflows_app.reads.timeline_builder import Frame, timeline_of
+from workflows_app.reads.timeline_builder import timeline_of
+from workflows_app.reads.timeline_lanes import Frame
 from workflows_app.reads.waterfall import ChildBar, ChildStep, StepBar, Timeline, ticks_of
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

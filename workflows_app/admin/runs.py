@@ -48,7 +48,6 @@ class WorkflowRunAdmin(BigTableAdmin):
     inlines = [StepRunInline]
     actions = ["requeue", "cancel", "pause", "resume"]
     change_form_template = "workflows_app/admin/run_change_form.html"
-    change_list_template = "workflows_app/admin/run_change_list.html"
     fieldsets = [
         (None, {"fields": [
             ("id", "trace_id"), ("organization", "user"), ("config", "scope"), ("subject_id", "stream_id"),

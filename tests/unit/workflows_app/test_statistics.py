@@ -79,7 +79,7 @@ def attempts(draw: st.DrawFn, within: timedelta) -> Attempted:
 
 
 @given(found=st.lists(pasts(), min_size=1, max_size=12), batches=st.lists(st.integers(1, 9), min_size=1, max_size=6))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_roll_ups_say_what_a_count_of_everything_says(
     found: list[tuple[Place, Past]], batches: list[int], tenants: tuple[Tenant, Tenant],
     configs: tuple[tuple[WorkflowConfig, WorkflowConfig], ...],

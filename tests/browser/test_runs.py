@@ -170,6 +170,27 @@ def test_a_run_is_followed_live_approved_and_replayed(
     expect(page.locator(".run-state__status .tag--good")).to_be_visible(timeout=30_000)
 
 
+@AND_BETWEEN
+def test_the_signal_that_a_run_waits_for_is_sent(
+    somebody: Visitor, page: Page, tenant_with_money: Account, look: Look
+) -> None:
+    someone = of(tenant_with_money)
+    run_id = run_of(someone, {"action": "wait", "params": {"signal": "payment"}}, "finish", context={"text": "Tea."})
+    somebody.be(tenant_with_money)
+    page.goto(f"{somebody.base_url}/runs/{run_id}/")
+    field = page.locator("input[name=data]")
+    expect(field).to_be_visible(timeout=30_000)
+    somebody.check(page, "run-signal")
+    field.fill("[1]")
+    field.press("Enter")
+    expect(page.locator("[role=alert]")).to_be_visible()
+    expect(field).to_have_value("[1]")
+    somebody.check(page, "run-signal-refused")
+    page.locator("input[name=data]").fill('{"amount": 3}')
+    page.locator("input[name=data]").press("Enter")
+    expect(page.locator(".run-state__status .tag--good")).to_be_visible(timeout=30_000)
+
+
 def test_a_run_is_paused_resumed_and_cancelled_by_its_buttons(
     somebody: Visitor, page: Page, tenant_with_money: Account
 ) -> None:

@@ -7,9 +7,11 @@ was started with ``DOUBLED`` as its Celery application.
 import os
 import random
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import psycopg
 from celery.contrib.migrate import republish
+from django.db import connection
 from kombu import Connection, Exchange, Producer, Queue
 
 from tests.support.brokers import Broker, private_broker
@@ -26,8 +28,12 @@ QUEUES = ("model", "work")
 def drop_postgres_connections(share: float, rng: random.Random, *, database: str = "") -> int:
     """Have Postgres end about ``share`` (0 to 1) of the connections to the test database; returns how many.
 
-    As a failover or an administrator would: in the middle of a statement, of a transaction, of nothing.
+    As a failover or an administrator would: in the middle of a statement, of a transaction, of nothing. Those of this
+    process, which is no part of the system, are put back first.
     """
+    own: Any = connection
+    own.close()
+    own.close_pool()
     database = database or os.environ["DEEPSPACE_TEST_DATABASE"]
     with psycopg.connect(database_url("postgres", "postgres"), autocommit=True) as admin:
         rows = admin.execute(
@@ -69,6 +75,10 @@ def _taken(broker: Broker, name: str, *, copies: int) -> list[str]:
             waiting.append(message)
         producer = Producer(channel)
         for message in waiting:
+            # Milliseconds in the message; `republish` takes seconds, and takes them away.
+            expires = message.properties.get("expiration")
             for _copy in range(copies):
+                if expires is not None:
+                    message.properties["expiration"] = float(expires) / 1000
                 republish(producer, message)
         return [str(message.headers["id"]) for message in waiting]

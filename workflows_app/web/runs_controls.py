@@ -48,7 +48,8 @@ class RunButton(RunPage):
         if self.is_part:
             view = "task" if request.POST.get("view") == "task" else "page"
             context = panel_context(run_row(run_id), self.tenant, view=view)
-            return self.shown("_panel.html", context | {"problem": problem})
+            typed = request.POST.get("data", "") if problem else ""
+            return self.shown("_panel.html", context | {"problem": problem, "typed": typed})
         if problem:
             messages.error(request, problem)
         return redirect("runs:detail", run_id)

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -133,9 +132,6 @@ def test_dropped_connections_to_postgres_lose_no_run(stack: Stack, account: Acco
     chance = random.Random(5)
     run_ids = executions(account.tenant, 10, *[QUICK] * 6)
     for _time in range(4):
-        # Of others: what this process has in its pool is put back first.
-        connection.close()
-        connection.close_pool()  # type: ignore[attr-defined]
         drop_postgres_connections(0.6, chance)
     all_completed(run_ids)
     each_step_once(run_ids)

@@ -241,9 +241,11 @@ class Engine(RuleBasedStateMachine):
         # 2. What has ended stays ended, unless somebody takes a failed run up again.
         assert self.was.get(run_id) not in ENDED or self.was[run_id] == run.status
         self.was[run_id] = run.status
-        # 3. Completed means all steps; no attempt is under way in a run that has ended, rests or waits.
+        # 3. Completed means all steps; no attempt is under way in a run that has ended, rests or waits. One whose
+        # worker went away is found lost by whoever takes the run next; till then somebody may pause and resume it.
         assert (run.status == "completed") == (run.cursor == len(KEYS))
-        assert row.attempt == 0 or run.status == "running"
+        left = run.status in {"paused", "pending"} and row.crash_attempts > 0
+        assert row.attempt == 0 or run.status == "running" or left
         # 4. The log has no gap and no fork, and the run can be rebuilt from it alone.
         events = run_events(run_id)
         assert [event.seq for event in events] == list(range(1, len(events) + 1))

@@ -79,6 +79,6 @@ def _taken(broker: Broker, name: str, *, copies: int) -> list[str]:
             expires = message.properties.get("expiration")
             for _copy in range(copies):
                 if expires is not None:
-                    message.properties["expiration"] = float(expires) / 1000
+                    message.properties["expiration"] = str(float(expires) / 1000)
                 republish(producer, message)
         return [str(message.headers["id"]) for message in waiting]

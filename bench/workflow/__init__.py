@@ -28,8 +28,9 @@ def measure(system: System) -> Iterator[Row]:
     try:
         _wait_ready(system.home / "worker-2.log")
         both = _ours(environment, "many")
+        orphans = _ours(environment, "orphans", "--kill", str(second.pid))
     finally:
-        second.terminate()
+        second.kill()
         second.wait(timeout=60)
     # Last: it leaves thousands of runs behind.
     starts = _ours(environment, "starts")
@@ -41,11 +42,14 @@ def measure(system: System) -> Iterator[Row]:
     yield Row("the same", ours["per_second"], raw["per_second"], "runs/s", "reference: raw commits, 8 threads")
     yield Row("runs, two workers", both["per_second"], ours["per_second"], "runs/s", "reference: one worker")
     yield Row("worker CPU a run", ours["cpu_ms"], peer["cpu_ms"], "ms", "reference: DBOS queue")
+    yield Row(
+        "orphaned runs resumed, the slowest", orphans["resumed_s"], orphans["lease_s"], "s", "reference: the lease"
+    )
     yield Row("start under a backlog, p99", starts["start_busy_ms"], starts["start_idle_ms"], "ms", "reference: idle")
 
 
-def _ours(environment: dict[str, str], what: str) -> dict[str, Any]:
-    return _figures(environment, sys.executable, "-m", "bench.workflow.ours", what, "--runs", str(RUNS))
+def _ours(environment: dict[str, str], what: str, *more: str) -> dict[str, Any]:
+    return _figures(environment, sys.executable, "-m", "bench.workflow.ours", what, "--runs", str(RUNS), *more)
 
 
 def _wait_ready(log: Path, seconds: float = 60) -> None:

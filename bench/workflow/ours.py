@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import time
 import uuid
 from statistics import median, quantiles
@@ -13,12 +14,14 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.db import transaction  # noqa: E402
+from django.utils import timezone  # noqa: E402
 
 from accounts_app.models import Organization  # noqa: E402
 from accounts_app.tenancy.context import operator_atomic, tenant_atomic  # noqa: E402
 from bench.workflow.cpu import cpu_seconds, pids_of  # noqa: E402
-from workflows_app.models import ConfigStatus, WorkflowConfig, WorkflowRun  # noqa: E402
+from workflows_app.models import ConfigStatus, RunEvent, WorkflowConfig, WorkflowRun  # noqa: E402
 from workflows_app.services.runs import run_start  # noqa: E402
 
 STEPS, ALONE, BACKLOG, STARTS = 5, 60, 10_000, 600
@@ -27,8 +30,9 @@ STEPS, ALONE, BACKLOG, STARTS = 5, 60, 10_000, 600
 def main() -> None:
     """Print the figures as one line of JSON."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["alone", "many", "starts"])
+    parser.add_argument("what", choices=["alone", "many", "orphans", "starts"])
     parser.add_argument("--runs", type=int, default=400)
+    parser.add_argument("--kill", type=int, help="the worker that leaves orphans")
     options = parser.parse_args()
     with operator_atomic("bench"):
         owner = Organization.objects.order_by("created_at").first()
@@ -40,6 +44,8 @@ def main() -> None:
         figures["latency_ms"] = median(_alone(owner.pk, config) for _number in range(ALONE)) * 1000
     elif options.what == "many":
         figures = _throughput(owner.pk, config, options.runs)
+    elif options.what == "orphans":
+        figures = _orphans(owner.pk, config, options.runs, options.kill)
     else:
         figures = _starts(owner.pk, config)
     print(json.dumps(figures))
@@ -89,6 +95,27 @@ def _throughput(owner: uuid.UUID, config: uuid.UUID, number: int) -> dict[str, f
     seconds = time.perf_counter() - began
     cpu = (cpu_seconds(pids) - before) / number * 1000
     return {"per_second": number / seconds, "cpu_ms": cpu, "starts_per_second": number / started}
+
+
+def _orphans(owner: uuid.UUID, config: uuid.UUID, number: int, pid: int) -> dict[str, float]:
+    """Kill a worker in the middle; how long the slowest of its runs lay before another took it, in seconds."""
+    runs = [_start(owner, config) for _number in range(number // 2)]
+    while not _holds(pid):
+        runs.append(_start(owner, config))
+    os.kill(pid, signal.SIGKILL)
+    killed = timezone.now()
+    _wait(runs, pause=0.1)
+    with operator_atomic("bench"):
+        lost = RunEvent.objects.filter(run_id__in=runs, type="step.lost").values_list("created_at", flat=True)
+        waits = [(moment - killed).total_seconds() for moment in lost]
+    if not waits:
+        raise SystemExit("The worker held no run when it was killed.")
+    return {"orphans": len(waits), "resumed_s": max(waits), "lease_s": settings.WORKFLOW_LEASE_SECONDS}
+
+
+def _holds(pid: int) -> bool:
+    with operator_atomic("bench"):
+        return WorkflowRun.objects.filter(lease_until__isnull=False, worker__endswith=f":{pid}").exists()
 
 
 def _starts(owner: uuid.UUID, config: uuid.UUID) -> dict[str, float]:

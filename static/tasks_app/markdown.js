@@ -16,8 +16,11 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   if (node.nodeName === "A") node.setAttribute("rel", "noopener noreferrer nofollow");
 });
 
-/** Render `text` into `element`. */
+// A last line that is a mark and nothing else, so far: shown, it would be an empty heading, item or quotation.
+const UNFINISHED = /(?:^|\n)[ \t]*(?:#{1,6}|[-*+>]|\d{1,9}[.)])[ \t]*$/;
+
+/** Render `text`, of which more may come, into `element`. */
 export function renderMarkdown(element, text) {
-  const dirty = marked.parse(text, { async: false, gfm: true });
+  const dirty = marked.parse(text.replace(UNFINISHED, ""), { async: false, gfm: true });
   element.replaceChildren(DOMPurify.sanitize(dirty, { ...RULES, RETURN_DOM_FRAGMENT: true }));
 }

@@ -1,14 +1,16 @@
 """Kombu's Redis transport, for workers whose Redis is restarted under them.
 
-Closing a channel puts the messages back that it had not acknowledged. When the connection is gone already, as it is
-when Redis went away, kombu 5.7 stumbles over that (AttributeError), and the worker ends. Such messages are put back by
-the visibility timeout anyway, and nothing is in them that Postgres does not hold too.
+A worker that lost its Redis closes its channels and opens others; what it was doing then acknowledges its messages, and
+closing puts the rest back, on channels that have no connection any more. Kombu 5.7 stumbles over that (AttributeError),
+and the worker ends. Here it is the connection error that it is, which Celery logs. Such messages are put back by the
+visibility timeout anyway, and nothing is in them that Postgres does not hold too.
 """
 
 import logging
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, redis
+from redis import exceptions
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +20,7 @@ class QoS(redis.QoS):
 
     def restore_unacked(self, client: Any = None) -> None:
         """Put back what was not acknowledged, if there is a connection for it."""
-        if self.channel.connection is None or self.channel.connection.client is None:
+        if self.channel.is_cut_off:
             held: Any = self._delivered
             logger.warning("broker.not_restored", extra={"messages": len(held)})
             held.clear()
@@ -27,9 +29,19 @@ class QoS(redis.QoS):
 
 
 class Channel(redis.Channel):
-    """A channel with it."""
+    """A channel that knows when it has no connection any more."""
 
     QoS = QoS
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether its connection was closed."""
+        return self.connection is None or self.connection.client is None
+
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        if self.is_cut_off:
+            raise exceptions.ConnectionError("The channel's connection was closed.")
+        return super()._connparams(asynchronous)
 
 
 class Transport(redis.Transport):

@@ -1,5 +1,6 @@
 """A worker outlives a Redis that goes away while it has messages in its hands."""
 
+import logging
 import uuid
 from collections.abc import Iterator
 from typing import Any, cast
@@ -28,6 +29,24 @@ def test_a_connection_that_broke_is_closed_with_messages_in_hand(redis_broker: A
     redis_broker.stop()
     cast(Any, connection).transport.client = None
     connection.close()
+
+
+def test_a_message_is_acknowledged_after_its_channel_was_closed(
+    redis_broker: AnyBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = Connection(redis_broker.url)
+    queue = Queue(f"test-{uuid.uuid4().hex}")(connection.default_channel)
+    queue.declare()
+    for _number in range(2):
+        connection.Producer().publish({}, routing_key=queue.name)
+    acknowledged, rejected = (cast(Any, queue.get(no_ack=False)) for _number in range(2))
+    redis_broker.stop()
+    cast(Any, connection).transport.client = None
+    connection.close()
+    # What a worker does when a job ends that it had from there: it goes on.
+    for told in (acknowledged.ack_log_error, rejected.reject_log_error):
+        told(logging.getLogger("celery"), connection.connection_errors)
+    assert [record.levelname for record in caplog.records].count("CRITICAL") == 2
 
 
 def test_a_living_connection_puts_them_back(redis_broker: AnyBroker) -> None:

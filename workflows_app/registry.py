@@ -15,7 +15,10 @@ TemplateCheck = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Handler:
-    """What runs a step. ``template_known`` says whether a ``with`` key exists; without it, none may be given."""
+    """What runs a step. ``template_known`` says whether a ``with`` key exists; without it, none may be given.
+
+    ``local``: see `step_handler`.
+    """
 
     name: str
     function: HandlerFunction
@@ -23,6 +26,7 @@ class Handler:
     output_schema: Json
     template_known: TemplateCheck | None = None
     template_required: bool = False
+    local: bool = False
 
     @cached_property
     def output_validator(self) -> Validator:
@@ -42,8 +46,12 @@ def step_handler(
     output_schema: Json,
     template_known: TemplateCheck | None = None,
     template_required: bool = False,
+    local: bool = False,
 ) -> Callable[[HandlerFunction], HandlerFunction]:
     """Register a function as the handler ``via``. Both schemas are JSON Schema; outputs are checked as they come.
+
+    ``local`` promises that a step takes milliseconds, says nothing while it is done, and leaves nothing behind but its
+    result, so that it may be done again: it is not written by itself, but together with the local steps beside it.
 
     Raises ValueError when the name is taken: two handlers of one name would make runs depend on import order.
     """
@@ -51,7 +59,7 @@ def step_handler(
     def register(function: HandlerFunction) -> HandlerFunction:
         if via in _handlers:
             raise ValueError(f"The step handler {via!r} is registered twice.")
-        _handlers[via] = Handler(via, function, params_schema, output_schema, template_known, template_required)
+        _handlers[via] = Handler(via, function, params_schema, output_schema, template_known, template_required, local)
         return function
 
     return register

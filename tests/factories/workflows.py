@@ -40,10 +40,10 @@ def acting(tenant: Tenant) -> Iterator[None]:
 
 
 @contextmanager
-def handlers(**functions: Handler) -> Iterator[None]:
+def handlers(*, local: bool = False, **functions: Handler) -> Iterator[None]:
     """Register handlers for the block: the steps of `made_up_config` name them as their actions."""
     for name, function in functions.items():
-        step_handler(name, params_schema=ANYTHING, output_schema=ANYTHING)(function)
+        step_handler(name, params_schema=ANYTHING, output_schema=ANYTHING, local=local)(function)
     try:
         yield
     finally:

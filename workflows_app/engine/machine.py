@@ -69,6 +69,9 @@ class Machine:
     due_in: float | None = None
     due_at: str | None = None
     pause_seconds: float = 0.0
+    # How long ago that happened which it is told now, and the attempt under way began (None: before all this).
+    ago: float = 0.0
+    began_ago: float | None = None
     # The state that it began with: what has to be written is the difference.
     before: State = field(init=False)
 
@@ -163,7 +166,7 @@ class Machine:
         """Note one event, and change the state by it."""
         of_step = type_.startswith("step.") and self.state.step is not None
         key = step_key if step_key is not None else (self._step().key if of_step else "")
-        fact = Fact(type_, key, attempt or None, data)
+        fact = Fact(type_, key, attempt or None, data, self.ago)
         self.facts.append(fact)
         self.state = state_after(self.state, fact)
 
@@ -200,6 +203,7 @@ class Machine:
         model = {"model": step.fallback_model} if self.state.on_fallback else {}
         facts = {"action": step.action, "via": step.via, "path": self.state.path(step), **model}
         self.emit("step.started", attempt=self.state.attempts_made + 1, **facts)
+        self.began_ago = self.ago
 
     def _must_end(self) -> bool:
         limits = self._limits()
@@ -395,6 +399,8 @@ class Machine:
                 "model": str(output.get("model", ""))[:120],
                 "tokens": int(output.get("tokens", 0)),
                 "cost_usd": str(Decimal(str(output.get("cost_usd", 0)))),
+                "began_ago": self.began_ago,
+                "ended_ago": self.ago,
             }
         )
 

@@ -12,12 +12,16 @@ FINISHED = frozenset({"completed", "failed", "cancelled"})
 
 @dataclass(frozen=True)
 class Fact:
-    """One event as the fold sees it: ``data`` is small JSON without secrets. ``attempt``: of the step, from 1."""
+    """One event as the fold sees it: ``data`` is small JSON without secrets. ``attempt``: of the step, from 1.
+
+    ``ago``: how many seconds before it is written it happened; no state depends on it.
+    """
 
     type: str
     step_key: str = ""
     attempt: int | None = None
     data: Json = field(default_factory=dict)
+    ago: float = 0.0
 
 
 @dataclass(frozen=True)

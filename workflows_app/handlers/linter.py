@@ -28,6 +28,7 @@ _MAX_TITLE = 120
         title={"type": "string"},
         version_id=schemas.UUID_TEXT,
     ),
+    local=True,
 )
 def linter(ctx: StepContext) -> StepResult:
     """Lint what is being worked on; ``topic_select`` lints the brief and settles the title."""

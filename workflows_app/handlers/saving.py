@@ -15,7 +15,7 @@ from workflows_app.registry import step_handler
 _SIZE = schemas.output(["characters"], characters={"type": "integer", "minimum": 0})
 
 
-@step_handler("save_brief", output_schema=_SIZE)
+@step_handler("save_brief", output_schema=_SIZE, local=True)
 def save_brief(ctx: StepContext) -> StepResult:
     """Keep the brief as the wish that everything after it follows."""
     brief = text_of(ctx, "brief")
@@ -24,7 +24,7 @@ def save_brief(ctx: StepContext) -> StepResult:
     return StepResult(output={"characters": len(brief)}, set={"brief": brief})
 
 
-@step_handler("save_original", output_schema=_SIZE)
+@step_handler("save_original", output_schema=_SIZE, local=True)
 def save_original(ctx: StepContext) -> StepResult:
     """Keep the given text as it came, and begin to work on a copy."""
     original = text_of(ctx, "original") or required_text(ctx)

@@ -14,7 +14,7 @@ from django.utils.translation import override
 
 from accounts_app.services.trace import bind_trace
 from accounts_app.tenancy.context import tenant_context
-from workflows_app.contracts import Json, StepDetail, StepResult
+from workflows_app.contracts import Json, StepDetail
 from workflows_app.exceptions import LeaseLost
 from workflows_app.models import StepRun, StepStatus
 from workflows_app.selectors import step_detail
@@ -23,12 +23,13 @@ from workflows_app.services.claims import Attempt, Claim, run_claim
 from workflows_app.services.dispatch import ring
 from workflows_app.services.leases import LEASES, Lease
 from workflows_app.services.live import LiveRun, live_run
+from workflows_app.services.local_steps import Row, done_now, row_carried
 from workflows_app.services.records import (
     record_again,
     record_announced,
-    record_completed,
     record_failed,
     record_released,
+    record_row,
     record_stopped,
 )
 from workflows_app.services.seats import SEATS
@@ -83,12 +84,11 @@ def _carried(claim: Claim) -> None:
 
 def _carry_on(claim: Claim, lease: Lease, live: LiveRun) -> None:
     live.taken_up(claim, lambda: _last_completed(claim))
+    row = Row()
     while True:
         if claim.attempt is not None:
             live.started(claim.attempt)
-            step = claim.attempt.step
-            lease.begin_step(timeout=step.timeout, silence=step.heartbeat)
-            claim = _one_step(claim, claim.attempt, lease, live)
+            claim, row = _one_step(claim, row, lease, live)
         elif claim.pause_seconds:
             _pause(claim.pause_seconds, lease)
             claim = _recorded(partial(record_again, claim))
@@ -101,20 +101,29 @@ def _carry_on(claim: Claim, lease: Lease, live: LiveRun) -> None:
         live.parked(claim.run)
 
 
-def _one_step(claim: Claim, under_way: Attempt, lease: Lease, live: LiveRun) -> Claim:
-    outcome = attempt(claim, lease, live)
+def _one_step(claim: Claim, before: Row, lease: Lease, live: LiveRun) -> tuple[Claim, Row]:
+    """Carry out the claimed step, unless that was done in the row before it, and record what came of it."""
+    under_way = claim.attempt
+    assert under_way is not None
+    outcome = before.outcome if before.undone == under_way else None
+    if outcome is None:
+        lease.begin_step(timeout=under_way.step.timeout, silence=under_way.step.heartbeat)
+        outcome = attempt(claim, lease, live)
     match outcome:
         case Completed(result):
-            return _completed(claim, result, live)
+            row = row_carried(claim, done_now(claim, result), lease, lambda: not DRAINING.is_set())
+            return _completed(claim, row, live), row
         case Failed(error, may_pass):
-            return _failed(claim, under_way, error, live, may_pass=may_pass)
+            return _failed(claim, under_way, error, live, may_pass=may_pass), Row()
         case Stopped():
-            return _stopped(claim, under_way, lease, live)
+            return _stopped(claim, under_way, lease, live), Row()
 
 
-def _completed(claim: Claim, result: StepResult, live: LiveRun) -> Claim:
-    following = _recorded(lambda: record_completed(claim, result, release=DRAINING.is_set()))
-    for step in following.ended:
+def _completed(claim: Claim, row: Row, live: LiveRun) -> Claim:
+    following = _recorded(lambda: record_row(claim, row.done, release=DRAINING.is_set()))
+    for number, step in enumerate(following.ended):
+        if number and step.status == StepStatus.COMPLETED:
+            live.began(step)
         live.completed(step)
     return following
 

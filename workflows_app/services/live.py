@@ -95,6 +95,11 @@ class LiveRun:
         """Say that an attempt begins."""
         self.publisher.publish("step.started", attempt.facts)
 
+    def began(self, step: StepDetail) -> None:
+        """Say that an attempt began that is over by now."""
+        data = {"step": step.key, "action": step.action, "via": step.via, "attempt": step.attempt}
+        self.publisher.publish("step.started", data)
+
     def completed(self, step: StepDetail) -> None:
         """Say what a step came to."""
         data = {

@@ -3,7 +3,7 @@
 All raise LeaseLost when another worker has the run or when it has ended.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 
 from django.db import transaction
@@ -16,6 +16,7 @@ from workflows_app.models import WorkflowRun
 from workflows_app.services.children import children_start
 from workflows_app.services.claims import Claim, attempt_of, claim_after, keeps
 from workflows_app.services.dispatch import ring_later
+from workflows_app.services.local_steps import Done, done_now, tell_done
 from workflows_app.services.store import Stale, lease_seconds, machine_of, machine_write
 
 # Controls and signals may come while a step is done; one of them is rare, several in a row are no reason to give up.
@@ -27,7 +28,12 @@ def record_completed(claim: Claim, result: StepResult, *, release: bool = False)
 
     With ``release`` the run is put back for another worker instead: this one is shutting down.
     """
-    return _recorded(claim, lambda machine: machine.completed(result, release=release), result)
+    return record_row(claim, [done_now(claim, result)], release=release)
+
+
+def record_row(claim: Claim, done: Sequence[Done], *, release: bool = False) -> Claim:
+    """Record the results of the claimed step and of those that were carried out behind it; else as above."""
+    return _recorded(claim, lambda machine: tell_done(machine, claim, done, release=release))
 
 
 def record_failed(claim: Claim, error: Json, *, may_pass: bool = False) -> Claim:
@@ -47,9 +53,9 @@ def record_again(claim: Claim) -> Claim:
 
 @transaction.atomic
 def record_released(claim: Claim) -> None:
-    """Put the run back in the middle of a step: this worker cannot be sure of its lease any more."""
+    """Put the run back in the middle of a step: this worker cannot be sure of its lease any more, and is fenced."""
     held = WorkflowRun.objects.filter(pk=claim.run.pk, token=claim.token, announced_at__isnull=True)
-    if held.filter(lease_until__isnull=False).update(lease_until=None, is_ready=True):
+    if held.filter(lease_until__isnull=False).update(lease_until=None, is_ready=True, token=claim.token + 1):
         ring_later()
 
 
@@ -60,18 +66,18 @@ def record_announced(claim: Claim) -> None:
     held.update(announced_at=timezone.now(), lease_until=None, is_ready=False)
 
 
-def _recorded(claim: Claim, tell: Callable[[Machine], None], result: StepResult | None = None) -> Claim:
+def _recorded(claim: Claim, tell: Callable[[Machine], None]) -> Claim:
     run = claim.run
     for _try in range(_TRIES):
         try:
-            return _written(claim, run, tell, result)
+            return _written(claim, run, tell)
         except Stale:
             run = _fresh(claim)
     raise LeaseLost
 
 
 @transaction.atomic
-def _written(claim: Claim, run: WorkflowRun, tell: Callable[[Machine], None], result: StepResult | None) -> Claim:
+def _written(claim: Claim, run: WorkflowRun, tell: Callable[[Machine], None]) -> Claim:
     # A copy: should the commit fail, the claim still says what was true before.
     run = copy(run)
     if run.is_finished:
@@ -83,7 +89,7 @@ def _written(claim: Claim, run: WorkflowRun, tell: Callable[[Machine], None], re
     tell(machine)
     crashes = {"crash_attempts": 0} if run.crash_attempts else {}
     lease = lease_seconds() if keeps(machine, run) else 0
-    ended = machine_write(run, machine, token=claim.token, lease=lease, result=result, **crashes)
+    ended = machine_write(run, machine, token=claim.token, lease=lease, **crashes)
     children_start(run, machine.children)
     return claim_after(run, machine, claim.token, ended=ended)
 

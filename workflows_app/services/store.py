@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -95,16 +96,15 @@ def machine_write(
     *,
     token: int | None = None,
     lease: float | None = None,
-    result: StepResult | None = None,
     token_next: int | None = None,
     **columns: Any,
 ) -> tuple[StepDetail, ...]:
     """Write what the machine decided, in the open transaction; tell the rooms above; bring ``run`` up to date.
 
     ``token``: the worker's, who must still hold the run; None for others. ``lease``: seconds to hold it from now on,
-    0 to let it go, None to leave that as it is. ``result`` is what the handler gave, if one did. ``token_next`` fences
-    whoever believes to hold the run. ``columns`` are set as they come. Returns the attempts that ended with it. Raises
-    LeaseLost when another worker has the run, Stale when its history went on meanwhile.
+    0 to let it go, None to leave that as it is. ``token_next`` fences whoever believes to hold the run.
+    ``columns`` are set as they come. Returns the attempts that ended with it. Raises LeaseLost when another worker has
+    the run, Stale when its history went on meanwhile.
     """
     row = _changed(machine.before, machine.state) | columns
     if token_next is not None:
@@ -142,7 +142,7 @@ def machine_write(
     _free_slots(run, machine)
     if change["ready"]:
         ring_later()
-    _tell(run, machine, ended, result)
+    _tell(run, machine, ended)
     attempts_counted(ended)
     return ended
 
@@ -167,6 +167,7 @@ def event_json(fact: Fact) -> Json:
         "step_key": fact.step_key,
         "attempt": fact.attempt,
         "data": fact.data,
+        "ago": fact.ago,
     }
 
 
@@ -217,15 +218,15 @@ def _may_hold(machine: Machine) -> bool:
     return any(step.concurrency_key for step in machine.state.steps)
 
 
-def _tell(run: WorkflowRun, machine: Machine, ended: tuple[StepDetail, ...], result: StepResult | None) -> None:
+def _tell(run: WorkflowRun, machine: Machine, ended: tuple[StepDetail, ...]) -> None:
     """Send the signals of what happened, in its order; each receiver writes in this transaction."""
-    done = {step.key: step for step in ended if step.status == StepStatus.COMPLETED}
+    completed = (step for step in ended if step.status == StepStatus.COMPLETED)
     for fact in machine.facts:
         if fact.type == "run.started":
             run_started.send(sender=WorkflowRun, run=run_detail(run))
         elif fact.type == "step.completed":
-            step = done[fact.step_key]
-            given = result or StepResult(output=fact.data["output"], set=fact.data["set"])
+            step = next(completed)
+            given = StepResult(output=fact.data["output"], set=fact.data["set"])
             run_then = replace(run_detail(run), stage=step.stage)
             step_finished.send(sender=StepRun, run=run_then, step=step, result=given)
     if machine.state.is_finished:
@@ -235,12 +236,13 @@ def _tell(run: WorkflowRun, machine: Machine, ended: tuple[StepDetail, ...], res
 
 
 def _ended_step(run: WorkflowRun, item: Json) -> StepDetail:
-    now = timezone.now()
-    began = run.step_started_at or now
+    now, ago = timezone.now(), item["began_ago"]
+    ended = now - timedelta(seconds=item["ended_ago"])
+    began = (run.step_started_at or ended) if ago is None else now - timedelta(seconds=ago)
     return StepDetail(
         **{name: item[name] for name in _STEP},
         cost_usd=Decimal(item["cost_usd"]),
-        duration_ms=round((now - began).total_seconds() * 1000),
+        duration_ms=round((ended - began).total_seconds() * 1000),
         started_at=began,
     )
 

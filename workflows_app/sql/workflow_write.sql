@@ -1,8 +1,9 @@
 -- Writes what happened to a run: events, ended attempts, and the new state of the row, or nothing at all.
 --
 -- `change`: {run, token (of the worker, null for others), seq (the last event that the writer knew), row (changed
--- columns), due_in (seconds, or null), events [{id, type, step_key, attempt, data}], attempts [columns of step_runs],
--- lease (seconds to have it for, at least half of them; null: leave; 0: give back), trace}. Answers
+-- columns), due_in (seconds, or null), events [{id, type, step_key, attempt, data, ago}], attempts [columns of
+-- step_runs, began_ago (null: when the row says), ended_ago], lease (seconds to have it for, at least half of them;
+-- null: leave; 0: give back), trace}. What was `ago` was so many seconds before now. Answers
 --   "written"
 --   "fenced"   another worker has the run, or nobody
 --   "stale"    somebody else wrote an event meanwhile: read again, decide again
@@ -24,20 +25,22 @@ BEGIN
                             trace_id, created_at)
     SELECT item.id, run.organization_id, run.user_id, run.id, run.event_seq + item.number,
            coalesce(lag(item.id) OVER (ORDER BY item.number), before),
-           item.type, item.step_key, item.attempt, item.data, change ->> 'trace', moment
+           item.type, item.step_key, item.attempt, item.data, change ->> 'trace',
+           moment - make_interval(secs => item.ago)
     FROM ROWS FROM (jsonb_to_recordset(change -> 'events')
-        AS (id uuid, type text, step_key text, attempt smallint, data jsonb)) WITH ORDINALITY
-        AS item (id, type, step_key, attempt, data, number);
+        AS (id uuid, type text, step_key text, attempt smallint, data jsonb, ago float8)) WITH ORDINALITY
+        AS item (id, type, step_key, attempt, data, ago, number);
     INSERT INTO step_runs (id, organization_id, user_id, run_id, path, stage, key, position, action, via, attempt,
                            status, idempotency_key, output, error, model, tokens, cost_usd, created_at, started_at,
                            finished_at)
     SELECT item.id, run.organization_id, run.user_id, run.id, item.path, item.stage, item.key, item.position,
            item.action, item.via, item.attempt, item.status, item.idempotency_key, item.output, item.error, item.model,
-           item.tokens, item.cost_usd, coalesce(run.step_started_at, moment),
-           coalesce(run.step_started_at, moment), moment
+           item.tokens, item.cost_usd, began.at, began.at, moment - make_interval(secs => item.ended_ago)
     FROM jsonb_to_recordset(change -> 'attempts') AS item (
         id uuid, path text, stage text, key text, position smallint, action text, via text, attempt smallint,
-        status text, idempotency_key text, output jsonb, error jsonb, model text, tokens integer, cost_usd numeric);
+        status text, idempotency_key text, output jsonb, error jsonb, model text, tokens integer, cost_usd numeric,
+        began_ago float8, ended_ago float8),
+        LATERAL (SELECT coalesce(moment - make_interval(secs => item.began_ago), run.step_started_at, moment)) began (at);
     run := jsonb_populate_record(run, change -> 'row');
     UPDATE workflow_runs SET
         status = run.status, stage = run.stage, next_stage = run.next_stage, steps = run.steps, cursor = run.cursor,

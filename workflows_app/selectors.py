@@ -3,6 +3,7 @@
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import F, Q, QuerySet
 
 from accounts_app.exceptions import NotFound
@@ -12,6 +13,10 @@ from workflows_app.engine.state import Fact
 from workflows_app.models import RunEvent, StepRun, StepStatus, WorkflowConfig, WorkflowRun, Workspace
 from workflows_app.models.config import STARTABLE
 
+_STARTABLE = """
+    SELECT FROM workflow_configs
+    WHERE id = %s AND workspace_key = %s AND status = ANY(%s) AND (organization_id = %s OR organization_id IS NULL)
+"""
 # What an organization made itself comes before what is shared with it.
 OWN_FIRST = F("organization_id").asc(nulls_last=True)
 
@@ -34,6 +39,15 @@ def config_get(config_id: UUID) -> WorkflowConfig:
     if config is None:
         raise NotFound
     return config
+
+
+def config_startable(config_id: UUID, workspace_key: str) -> bool:
+    """Whether the tenant may start this version, in this workspace. Asked at each start, so without its document."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _STARTABLE, [config_id, workspace_key, [str(status) for status in STARTABLE], current_organization_id()]
+        )
+        return cursor.fetchone() is not None
 
 
 def template_published(reference: str) -> WorkflowConfig:

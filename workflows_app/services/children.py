@@ -10,7 +10,6 @@ from workflows_app.contracts import Json, RunDetail, StageSpec, StepSpec
 from workflows_app.engine.machine import Child
 from workflows_app.models import RunScope, WorkflowRun
 from workflows_app.selectors import template_published
-from workflows_app.services.dispatch import ring_later
 from workflows_app.services.inserts import NewRun, run_insert
 from workflows_app.services.store import config_of, machine_of, machine_write
 
@@ -25,8 +24,6 @@ def children_start(run: WorkflowRun, children: list[Child]) -> None:
         except DeepSpaceError as error:
             # There is no such workflow, or they call each other too deeply: it ended before it began.
             _ended(run, child.branch, {"code": error.code, "message": error.message})
-    if children:
-        ring_later()
 
 
 def _ended(run: WorkflowRun, branch: int, error: Json) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models.functions import Now
 from django.utils.translation import override
 
@@ -24,7 +24,10 @@ from workflows_app.services.store import lease_seconds, machine_of, machine_writ
 
 logger = logging.getLogger(__name__)
 
-_CLAIM = "SELECT * FROM workflow_claim(%s, %s, %s, %s, %s)"
+_FIELDS = WorkflowRun._meta.concrete_fields  # noqa: SLF001 - Django's documented API
+_NAMES = [field.attname for field in _FIELDS]
+_JSON = [(number, field) for number, field in enumerate(_FIELDS) if isinstance(field, models.JSONField)]
+_CLAIM = f"SELECT {', '.join(field.column for field in _FIELDS)} FROM workflow_claim(%s, %s, %s, %s, %s)"  # noqa: S608 - our own names
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def run_claim(run_id: UUID | None = None, *, passed_over: UUID | None = None) ->
 
 
 def _claimed(values: list[Any]) -> Claim | None:
-    run = next(iter(WorkflowRun.objects.raw(_CLAIM, values)), None)
+    run = _taken(values)
     if run is None:
         return None
     if run.is_finished:
@@ -100,6 +103,19 @@ def _claimed(values: list[Any]) -> Claim | None:
         except Exception as error:
             logger.exception("workflow.unbegun", extra={"run_id": str(run.pk)})
             raise _Unbegun(run) from error
+
+
+def _taken(values: list[Any]) -> WorkflowRun | None:
+    # As ``raw()`` would, without finding out at each claim which columns there are.
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, values)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    columns = list(row)
+    for number, field in _JSON:
+        columns[number] = field.from_db_value(columns[number], None, connection)
+    return WorkflowRun.from_db(connection.alias, _NAMES, columns)
 
 
 class _Unbegun(Exception):

@@ -7,6 +7,7 @@ runs while there are any, so that a burst of starts needs few rings; the reaper 
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from celery import current_app
@@ -24,32 +25,70 @@ _LIGHTLY: dict[str, Any] = {"delivery_mode": 1, "confirm_timeout": 2}
 logger = logging.getLogger(__name__)
 
 
-class Bucket:
-    """So many at once, so many a second."""
+class Bell:
+    """Rings ``burst`` times at once, and then ``rate`` times a second: what it owes by then, a thread rings later.
 
-    def __init__(self, burst: int, rate: float) -> None:
-        self._burst, self._rate = burst, rate
+    A worker that hears one ring takes run after run; more rings than that only cost it time.
+    """
+
+    def __init__(self, ring: Callable[[], object], *, burst: int, rate: float) -> None:
+        self._ring, self._burst, self._rate = ring, burst, rate
         self._left, self._at = float(burst), time.monotonic()
+        self._owed = 0
         self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
 
-    def take(self) -> bool:
-        """Whether there is one left."""
+    def ring(self) -> None:
+        """Ring now, or soon. More than a burst is not owed: whoever hears those takes the rest."""
         with self._lock:
-            now = time.monotonic()
-            self._left = min(self._burst, self._left + (now - self._at) * self._rate)
-            self._at = now
-            if self._left < 1:
-                return False
-            self._left -= 1
-            return True
+            at_once = not self._owed and self._take()
+            if not at_once:
+                self._owed = min(self._owed + 1, self._burst)
+                self._pay_later()
+        if at_once:
+            self._ring()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it owes nothing."""
+        with self._lock:
+            return self._thread is None
+
+    def _take(self) -> bool:
+        now = time.monotonic()
+        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+    def _pay_later(self) -> None:
+        # A forked child has no such thread, whatever it was told.
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._pay, name="workflow-bell", daemon=True)
+            self._thread.start()
+
+    def _pay(self) -> None:
+        is_over = False
+        while not is_over:
+            time.sleep(1 / self._rate)
+            with self._lock:
+                due = self._take()
+                self._owed -= due
+                is_over = not self._owed
+                if is_over:
+                    self._thread = None
+            if due:
+                self._ring()
 
 
-_bucket = Bucket(burst=32, rate=32)
+def ring_later(*, at_once: bool = False) -> None:
+    """Ring once the open transaction has committed. A broker that is down does not stop the start.
 
-
-def ring_later() -> None:
-    """Ring once the open transaction has committed. A broker that is down does not stop the start."""
-    transaction.on_commit(_ring_sparingly, robust=True)
+    ``at_once``: nothing else waits, so nobody else has rung; otherwise the bell may be in no hurry.
+    """
+    transaction.on_commit(ring if at_once else _BELL.ring, robust=True)
 
 
 def ring() -> bool:
@@ -62,7 +101,4 @@ def ring() -> bool:
     return True
 
 
-def _ring_sparingly() -> None:
-    # In a burst, those who heard the first rings take the rest too.
-    if _bucket.take():
-        ring()
+_BELL = Bell(ring, burst=16, rate=16.0)

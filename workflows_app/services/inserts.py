@@ -16,6 +16,7 @@ from accounts_app.tenancy.context import current_organization_id, current_tenant
 from workflows_app.contracts import Json, StageSpec, StepSpec
 from workflows_app.engine.state import Fact
 from workflows_app.models import RunScope, WorkflowRun
+from workflows_app.services.dispatch import ring_later
 from workflows_app.services.store import config_of, event_json
 
 _COLUMNS = tuple(field.attname for field in WorkflowRun._meta.concrete_fields)  # noqa: SLF001 - Django's documented API
@@ -78,7 +79,10 @@ def run_columns() -> dict[str, Any]:
 
 
 def history_begin(run: WorkflowRun, facts: Iterable[Fact]) -> bool:
-    """Insert the run's row and its first events; False, and nothing done, as `run_insert` says."""
+    """Insert the run's row and its first events, and call a worker after the commit.
+
+    False, and nothing done, as `run_insert` says.
+    """
     events = []
     for seq, fact in enumerate(facts, start=1):
         event = event_json(fact) | {"seq": seq, "prev_event_id": run.last_event_id}
@@ -88,7 +92,11 @@ def history_begin(run: WorkflowRun, facts: Iterable[Fact]) -> bool:
     columns = {name: getattr(run, name) for name in _COLUMNS}
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, [_dumped(columns), _dumped(events)])
-        return bool(cursor.fetchone()[0])
+        (is_alone,) = cursor.fetchone()
+    if is_alone is None:
+        return False
+    ring_later(at_once=is_alone)
+    return True
 
 
 def _dumped(value: Any) -> str:

@@ -16,7 +16,6 @@ from workflows_app.models import RunScope, WorkflowRun
 from workflows_app.models.config import STARTABLE
 from workflows_app.reads.history import history_facts
 from workflows_app.selectors import configs_readable, run_detail
-from workflows_app.services.dispatch import ring_later
 from workflows_app.services.inserts import history_begin, run_columns
 from workflows_app.services.runs import fingerprint_of
 from workflows_app.services.store import config_of, state_columns
@@ -62,7 +61,6 @@ def run_replay(
     audit_record(
         action="run.replay", target_type="workflow_run", target_id=run.id, data={"origin": str(run_id), "seq": seq}
     )
-    ring_later()
     return run_detail(run).ref
 
 

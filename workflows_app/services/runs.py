@@ -15,10 +15,9 @@ from workflows_app.contracts import ConfigRef, Json, RunRef, StageSpec, StepSpec
 from workflows_app.exceptions import RunActive
 from workflows_app.models import RunScope, WorkflowConfig, WorkflowRun
 from workflows_app.models.config import STARTABLE
-from workflows_app.selectors import configs_readable, run_detail, template_published
-from workflows_app.services.dispatch import ring_later
+from workflows_app.selectors import config_startable, configs_readable, run_detail, template_published
 from workflows_app.services.inserts import NewRun, run_insert
-from workflows_app.services.store import config_keep
+from workflows_app.services.store import config_keep, config_of
 
 
 @transaction.atomic
@@ -41,13 +40,12 @@ def run_start(
     returns the run that exists. Raises NotFound (no such version), InvalidInput (stage, action, steps), RunActive
     (the subject has an unfinished run), Conflict (same key, other fields).
     """
-    config = configs_readable().filter(pk=config_id, workspace_id=workspace_key, status__in=STARTABLE).first()
-    if config is None:
+    if not config_startable(config_id, workspace_key):
         existing = _same_start(key, fingerprint_of(config_id, stage, subject_id))
         if existing is None:
             raise NotFound
         return existing
-    spec = _stage(config_keep(config), stage)
+    spec = _stage(config_of(config_id), stage)
     chosen = _distinct(steps) if steps else _steps(spec, step_filter)
     return _start_once(
         NewRun(
@@ -108,7 +106,6 @@ def _start_once(new: NewRun) -> RunRef:
         if existing is None:
             raise RunActive
         return existing
-    ring_later()
     return run_detail(run).ref
 
 

@@ -74,17 +74,18 @@ BEGIN
     RETURN 'written';
 END $$;
 
--- Inserts a run and its first events, at its place in the queue. Returns false, and does nothing, when the organization
--- has a run of that key already, or an unfinished one about that subject.
+-- Inserts a run and its first events, at its place in the queue. Returns whether no other run of the organization waits
+-- there; null, and does nothing, when it has a run of that key already, or an unfinished one about that subject.
 CREATE OR REPLACE FUNCTION workflow_insert(columns jsonb, events jsonb) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     owner uuid := (columns ->> 'organization_id')::uuid;
+    is_alone boolean := NOT EXISTS (SELECT FROM workflow_runs WHERE organization_id = owner AND is_ready);
 BEGIN
     INSERT INTO workflow_runs SELECT * FROM jsonb_populate_record(
         NULL::workflow_runs, columns || jsonb_build_object('queue_rank', workflow_rank(owner, false)))
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
-        RETURN false;
+        RETURN NULL;
     END IF;
     INSERT INTO run_events (id, organization_id, user_id, run_id, seq, prev_event_id, type, step_key, attempt, data,
                             trace_id, created_at)
@@ -92,5 +93,5 @@ BEGIN
            item.type, item.step_key, item.attempt, item.data, columns ->> 'trace_id', clock_timestamp()
     FROM jsonb_to_recordset(events) AS item (
         id uuid, seq integer, prev_event_id uuid, type text, step_key text, attempt smallint, data jsonb);
-    RETURN true;
+    RETURN is_alone;
 END $$;

@@ -167,7 +167,16 @@ def test_a_released_run_is_free_at_once_and_its_step_begins_again(tenant: Tenant
     with acting(tenant):
         record_released(claim_of(tenant, run_id))
     again = claim_of(tenant, run_id)
-    assert (again.token, again.taken_over, row(tenant, run_id).crash_attempts) == (2, True, 0)
+    assert (again.token, again.taken_over, row(tenant, run_id).crash_attempts) == (3, True, 0)
+
+
+def test_who_released_a_run_records_nothing_more(tenant: Tenant) -> None:
+    run_id = run_id_of(tenant, "first")
+    claim = claim_of(tenant, run_id)
+    with acting(tenant):
+        record_released(claim)
+        with pytest.raises(LeaseLost):
+            record_completed(claim, DONE)
 
 
 def test_a_cancellation_is_seen_by_the_next_worker(tenant: Tenant) -> None:

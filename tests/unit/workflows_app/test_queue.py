@@ -1,5 +1,6 @@
 """Who is next: fair shares between organizations, priorities, seats, slots."""
 
+import time
 import uuid
 from uuid import UUID
 
@@ -9,12 +10,13 @@ from pytest_django import Settings
 
 from accounts_app.tenancy.context import Tenant, operator_context
 from tests.factories.workflows import acting, handlers, made_up_config, owner, started
+from tests.support.processes import wait_until
 from workflows_app.contracts import StepContext, StepResult
 from workflows_app.models import WorkflowConfig, WorkflowRun, WorkflowSlot
 from workflows_app.selectors import run_get
 from workflows_app.services.claims import run_claim
 from workflows_app.services.controls import run_cancel
-from workflows_app.services.dispatch import Bucket
+from workflows_app.services.dispatch import Bell
 from workflows_app.services.execution import runs_work
 from workflows_app.services.records import record_completed
 from workflows_app.services.runs import execution_start
@@ -101,9 +103,27 @@ def test_a_single_seat_is_anybodys(settings: Settings) -> None:
     assert seats.crowding() is None
 
 
-def test_a_bucket_gives_so_many_at_once() -> None:
-    bucket = Bucket(burst=3, rate=0.0)
-    assert [bucket.take() for _number in range(5)] == [True, True, True, False, False]
+def test_the_bell_rings_so_often_at_once_and_the_rest_soon() -> None:
+    rung: list[float] = []
+    bell = Bell(lambda: rung.append(time.monotonic()), burst=3, rate=20.0)
+    for _number in range(5):
+        bell.ring()
+    assert len(rung) == 3
+    wait_until(lambda: len(rung) == 5, 10)
+    assert rung[3] - rung[0] > 0.03
+    # It is silent, and then rings at once again.
+    time.sleep(0.2)
+    bell.ring()
+    assert len(rung) == 6
+
+
+def test_a_storm_of_starts_is_rung_for_no_more_than_so_often() -> None:
+    rung: list[float] = []
+    bell = Bell(lambda: rung.append(time.monotonic()), burst=2, rate=50.0)
+    for _number in range(1000):
+        bell.ring()
+    wait_until(lambda: bell.is_silent, 10)
+    assert 4 <= len(rung) <= 8
 
 
 def named(tenant: Tenant, *steps: object, **fields: object) -> WorkflowConfig:

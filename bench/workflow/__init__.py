@@ -13,7 +13,7 @@ from bench.report import Row
 from bench.system import ROOT, System
 
 STEPS = 5
-RUNS = 400
+RUNS = 1_000
 PEER_HOME = ROOT / "build" / "bench-dbos"
 PEER_REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 

@@ -25,7 +25,7 @@ from workflows_app.models import ConfigStatus, RunEvent, WorkflowConfig, Workflo
 from workflows_app.services.runs import run_start  # noqa: E402
 
 _ENDED = "SELECT count(*) FROM workflow_runs WHERE id = ANY(%s) AND finished_at IS NOT NULL"
-STEPS, ALONE, BACKLOG, STARTS = 5, 60, 10_000, 600
+STEPS, WARM, ALONE, BACKLOG, STARTS = 5, 200, 60, 10_000, 600
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
         owner = Organization.objects.order_by("created_at").first()
     assert owner is not None
     config = _config(owner.pk)
-    _throughput(owner.pk, config, 20)
+    _throughput(owner.pk, config, WARM)
     figures: dict[str, float] = {}
     if options.what == "alone":
         figures["latency_ms"] = median(_alone(owner.pk, config) for _number in range(ALONE)) * 1000

@@ -5,11 +5,8 @@ events that follow from it; its state is always the fold of what it has collecte
 one transaction, or nothing.
 """
 
-import hashlib
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +15,13 @@ from django.utils.translation import gettext as _
 from accounts_app.exceptions import DeepSpaceError
 from accounts_app.ids import uuid7
 from workflows_app.contracts import CONTINUE, GOTO, ConfigRef, Json, Limits, StageSpec, StepResult, StepSpec
+from workflows_app.engine.attempts import ended_attempt, pause_before
 from workflows_app.engine.state import Fact, State, state_after
 from workflows_app.services.conditions import condition_holds, expression_value
 
 DEFAULT_ATTEMPTS = 3
 # Pauses longer than this are left to the clock; for shorter ones the worker keeps the run.
 SHORT_PAUSE_SECONDS = 2.0
-MAX_PAUSE_SECONDS = 3600.0
 MAX_BRANCHES = 256
 MAX_SIGNALS = 100
 # Stages without a step that is done may follow each other only so often: a loop that does nothing has no end.
@@ -381,42 +378,10 @@ class Machine:
 
     def _close(self, status: str, *, output: Json | None = None, error: Json | None = None) -> None:
         """Note an attempt that has ended, as it is listed."""
-        step, output = self._step(), output or {}
-        self.attempts.append(
-            {
-                "id": str(uuid7()),
-                "path": self.state.path(step),
-                "stage": self.state.stage,
-                "key": step.key,
-                "position": self.state.cursor,
-                "action": step.action,
-                "via": step.via,
-                "attempt": self.state.attempt or self.state.attempts_made + 1,
-                "status": status,
-                "idempotency_key": idempotency_key(self.run_id, self.state, step),
-                "output": output,
-                "error": error,
-                "model": str(output.get("model", ""))[:120],
-                "tokens": int(output.get("tokens", 0)),
-                "cost_usd": str(Decimal(str(output.get("cost_usd", 0)))),
-                "began_ago": self.began_ago,
-                "ended_ago": self.ago,
-            }
-        )
+        ended = ended_attempt(self.run_id, self.state, self._step(), status, output or {}, error)
+        self.attempts.append(ended | {"began_ago": self.began_ago, "ended_ago": self.ago})
 
 
 # Filled by workflows_app.engine.waits: what parks a step of that name, and what wakes a wait of that kind.
 PARKING: dict[str, Callable[[Machine, StepSpec], None]] = {}
 WAKING: dict[str, Callable[[Machine, Json], None]] = {}
-
-
-def idempotency_key(run_id: UUID, state: State, step: StepSpec) -> str:
-    """Return the name of a step's outside effects: the same for every attempt, for no other step, model or run."""
-    whose = f"{run_id}/{state.path(step)}" + ("/fallback" if state.on_fallback else "")
-    return hashlib.sha256(whose.encode()).hexdigest()[:48]
-
-
-def pause_before(step: StepSpec, failures: int) -> float:
-    """Seconds before the next try: doubled each time, a share of it random, so that runs do not come back together."""
-    whole = min(step.backoff * 2.0 ** (failures - 1), MAX_PAUSE_SECONDS)
-    return whole * (1 - step.jitter * random.random())

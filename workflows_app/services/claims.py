@@ -16,7 +16,8 @@ from django.utils.translation import override
 from accounts_app.services.trace import bind_trace
 from accounts_app.tenancy.context import Tenant, bound_by_statement
 from workflows_app.contracts import Json, StepDetail, StepSpec
-from workflows_app.engine.machine import Machine, idempotency_key
+from workflows_app.engine.attempts import idempotency_key
+from workflows_app.engine.machine import Machine
 from workflows_app.exceptions import LeaseLost
 from workflows_app.models import WorkflowRun
 from workflows_app.services.children import children_start

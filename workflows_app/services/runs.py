@@ -20,7 +20,7 @@ from workflows_app.services.inserts import NewRun, run_insert
 from workflows_app.services.store import config_keep, config_of
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def run_start(
     *,
     config_id: UUID,

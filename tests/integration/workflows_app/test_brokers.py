@@ -5,10 +5,13 @@ import json
 import random
 import uuid
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import pytest
+from amqp import PreconditionFailed
+from celery import current_app
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
@@ -125,6 +128,36 @@ def test_a_broker_that_goes_and_comes_back_loses_no_run(
     run_ids = [*before, *during, *after]
     all_completed(run_ids)
     each_step_once(run_ids)
+
+
+@pytest.fixture
+def quorum(running_broker: AnyBroker, settings: Any) -> Iterator[dict[str, str]]:
+    """This process sends to a quorum queue; what it hands out makes a worker serve it."""
+    settings.WORKFLOW_QUEUE = f"quorum-{uuid.uuid4().hex[:8]}"
+    conf = current_app.conf
+    before, conf.task_create_missing_queue_type = conf.task_create_missing_queue_type, "quorum"
+    yield {"WORKFLOW_QUEUE": settings.WORKFLOW_QUEUE, "BROKER_QUEUE_TYPE": "quorum"}
+    conf.task_create_missing_queue_type = before
+
+
+@pytest.mark.parametrize("running_broker", ["rabbitmq"], indirect=True)
+def test_a_quorum_queue_carries_runs_through_a_restart(
+    stack: Stack, account: Account, broker: AnyBroker, quorum: dict[str, str]
+) -> None:
+    queue = quorum["WORKFLOW_QUEUE"]
+    wait_ready(stack.spawn_worker(queue, environment=quorum))
+    stack.spawn_beat(quorum)
+    run_ids = executions(account.tenant, 4, QUICK, QUICK)
+    broker.restart()
+    run_ids += executions(account.tenant, 4, QUICK)
+    all_completed(run_ids)
+    each_step_once(run_ids)
+    with (
+        current_app.connection_for_write() as connection,
+        connection.channel() as channel,
+        pytest.raises(PreconditionFailed, match="x-queue-type"),
+    ):
+        channel.queue_declare(queue, durable=True, auto_delete=False, arguments={"x-queue-type": "classic"})
 
 
 def test_dropped_connections_to_postgres_lose_no_run(stack: Stack, account: Account) -> None:

@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from workflows_app.contracts import ConfigRef, Json, Limits, ParallelSpec, StageSpec, StepResult, StepSpec, Transition
-from workflows_app.engine.machine import Asked, Machine, idempotency_key, pause_before
+from workflows_app.engine.attempts import idempotency_key, pause_before
+from workflows_app.engine.machine import Asked, Machine
 from workflows_app.engine.state import Fact, State, state_rebuilt
 
 RUN = UUID(int=7)

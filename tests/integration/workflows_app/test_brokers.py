@@ -46,12 +46,12 @@ def stack(broker_stack: Stack) -> Stack:
     return broker_stack
 
 
-def executions(tenant: Tenant, count: int, *steps: dict[str, Any]) -> list[UUID]:
+def executions(tenant: Tenant, count: int, *steps: dict[str, Any], **context: Any) -> list[UUID]:
     config = made_up_config(tenant, *steps)
     started = []
     for number in range(count):
         with acting(tenant):
-            started.append(execution_start(template=str(config.pk), context={}, key=f"{config.pk} {number}").id)
+            started.append(execution_start(template=str(config.pk), context=context, key=f"{config.pk} {number}").id)
     return started
 
 
@@ -145,11 +145,13 @@ def test_a_quorum_queue_carries_runs_through_a_restart(
     stack: Stack, account: Account, broker: AnyBroker, quorum: dict[str, str]
 ) -> None:
     queue = quorum["WORKFLOW_QUEUE"]
+    # It alone is there to hear of them.
+    stack.model_worker.stop()
     wait_ready(stack.spawn_worker(queue, environment=quorum))
-    stack.spawn_beat(quorum)
-    run_ids = executions(account.tenant, 4, QUICK, QUICK)
+    save = {"action": "save_brief"}
+    run_ids = executions(account.tenant, 4, save, save, brief="Tea.")
     broker.restart()
-    run_ids += executions(account.tenant, 4, QUICK)
+    run_ids += executions(account.tenant, 4, save, brief="Tea.")
     all_completed(run_ids)
     each_step_once(run_ids)
     with (

@@ -47,7 +47,7 @@ def test_a_workspaces_default_is_served(account: Account) -> None:
     body = answer.json()
     assert (body["workspace"], body["version"], body["status"], body["is_default"], body["shared"]) == (
         "article",
-        "1.0.0",
+        "1.1.0",
         "published",
         True,
         True,
@@ -80,7 +80,7 @@ def test_a_draft_is_saved_changed_and_published(account: Account) -> None:
     assert (published.status_code, published.json()["is_default"]) == (200, True)
     assert call(account, "GET", URL).json()["id"] == draft["id"]
     versions = call(account, "GET", f"{URL}/versions").json()["results"]
-    assert {item["version"] for item in versions} == {"1.0.0", "2.0.1"}
+    assert {item["version"] for item in versions} == {"1.1.0", "2.0.1"}
     refused = call(account, "PUT", one, {"config": spec("3.0.0")})
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "template_state")
 
@@ -138,7 +138,7 @@ def test_only_managers_publish(account: Account, role: str, draft_status: int, p
         Membership.objects.filter(user=account.user).update(role=role)
     assert call(account, "POST", f"{URL}/versions", {"config": spec("2.0.1")}).status_code == draft_status
     assert call(account, "POST", f"{URL}/versions/{draft['id']}/publish", {}).status_code == publish_status
-    assert call(account, "GET", URL).json()["version"] == "1.0.0"
+    assert call(account, "GET", URL).json()["version"] == "1.1.0"
 
 
 def test_nobody_reads_without_a_key() -> None:

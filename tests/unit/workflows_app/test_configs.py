@@ -56,7 +56,7 @@ def test_each_active_workspace_has_a_shared_default(tenant: Tenant) -> None:
         configs = {key: config_for(key) for key in ("article", "prompt", "general")}
     assert [stage_after(configs["article"], key) for key in "ABCDE"] == ["D", "D", "D", "E", None]
     assert stage_after(configs["article"], "Z") is None
-    assert {config.version for config in configs.values()} == {"1.0.0"}
+    assert {config.version for config in configs.values()} == {"1.1.0"}
 
 
 def test_video_is_switched_off(tenant: Tenant) -> None:
@@ -92,11 +92,11 @@ def test_every_shipped_name_is_in_the_catalogue() -> None:
 def test_an_organizations_own_default_comes_before_the_shared_one(tenant: Tenant) -> None:
     with acting(tenant):
         draft = config_draft_create(workspace_key="article", document=spec())
-        assert config_for("article").version == "1.0.0"
+        assert config_for("article").version == "1.1.0"
         config_publish(config_id=draft.pk)
         assert config_for("article").version == "2.0.0"
     with acting(owner()):
-        assert config_for("article").version == "1.0.0"
+        assert config_for("article").version == "1.1.0"
 
 
 def test_publishing_takes_the_default_from_the_one_before(tenant: Tenant) -> None:
@@ -215,16 +215,16 @@ def test_seeding_again_changes_nothing() -> None:
 
 
 def test_a_shipped_workflow_that_changed_without_a_new_version_is_refused() -> None:
-    other = document([{"action": "finish"}], name="Other", notes="")
+    other = document([{"action": "finish"}], name="Other", notes="", version="1.1.0")
     with operator_atomic("seed"), pytest.raises(SeedChanged):
         document_load(other)
 
 
 def test_a_newer_shipped_workflow_becomes_the_default(tenant: Tenant) -> None:
     with operator_atomic("seed"):
-        document_load(document([{"action": "finish"}], name="Newer", notes="", version="1.1.0"))
+        document_load(document([{"action": "finish"}], name="Newer", notes="", version="1.2.0"))
     with acting(tenant):
-        assert config_for("general").version == "1.1.0"
+        assert config_for("general").version == "1.2.0"
 
 
 def published(tenant: Tenant, **fields: Any) -> WorkflowConfig:

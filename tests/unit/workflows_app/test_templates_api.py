@@ -206,7 +206,7 @@ def test_the_list_is_filtered_ordered_and_paged(account: Account) -> None:
     assert names("q=about+alp") == ["Alpha 1.1.0", "Alpha 1.0.0"]
     assert names("status=inactive&workspace=general") == ["Gamma 1.0.0"]
     assert {name.split()[0] for name in names("owner=shared")} == {"Article", "General", "Prompt"}
-    assert names("owner=shared&is_default=true&workspace=article") == ["Article 1.0.0"]
+    assert names("owner=shared&is_default=true&workspace=article") == ["Article 1.1.0"]
     first = call(account, "GET", f"{URL}?owner=own&limit=3").json()
     following = Client(headers=account.headers).get(first["next"]).json()
     assert [row["name"] for row in following["results"]] == ["Beta"]
@@ -252,7 +252,7 @@ def test_there_is_one_default_and_a_way_back_to_the_shared_one(account: Account)
     for method, path in (("POST", f"{URL}/{first['id']}/deactivate"), ("DELETE", f"{URL}/{first['id']}")):
         assert error(call(account, method, path))[:2] == (409, "template_state")
     assert call(account, "POST", f"{URL}/{shared['id']}/default").status_code == 200
-    assert followed() == "General 1.0.0"
+    assert followed() == "General 1.1.0"
     call(account, "POST", f"{URL}/{first['id']}/deactivate")
     assert error(call(account, "POST", f"{URL}/{first['id']}/default"))[0] == 409
 
@@ -277,7 +277,7 @@ def test_a_duplicate_is_a_draft_of_the_next_version(account: Account) -> None:
     assert (named["name"], named["version"]) == ("Else", "4.0.0")
     shared = call(account, "GET", f"{URL}?owner=shared&workspace=article").json()["results"][0]
     own = call(account, "POST", f"{URL}/{shared['id']}/duplicate", {}).json()
-    assert (own["name"], own["version"], own["shared"]) == ("Article", "1.0.0", False)
+    assert (own["name"], own["version"], own["shared"]) == ("Article", "1.1.0", False)
     again = {"name": "Else", "version": "4.0.0"}
     assert call(account, "POST", f"{URL}/{template['id']}/duplicate", again).status_code == 409
 

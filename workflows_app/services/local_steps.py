@@ -51,9 +51,10 @@ def done_now(claim: Claim, result: StepResult) -> Done:
 def row_carried(claim: Claim, first: Done, lease: Lease, goes_on: Callable[[], bool]) -> Row:
     """Carry out the local steps that follow the claim's attempt, which was done; nothing is written.
 
-    Nobody is told of them either: readers of a run hear what is true. Call with no transaction open.
+    Nobody is told of them either: readers of a run hear what is true. What a step with effects gave waits for nothing:
+    none follows it. Call with no transaction open.
     """
-    if claim.run.crash_attempts:
+    if claim.run.crash_attempts or not _is_local(first.attempt.step):
         return Row((first,))
     done = [first]
     until = time.monotonic() + TOGETHER_SECONDS

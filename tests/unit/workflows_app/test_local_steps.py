@@ -105,10 +105,11 @@ def test_what_comes_before_a_step_with_effects_is_written_before_it_begins() -> 
         seen.append([step.key for step in completed(tenant, ctx.run_id)])
         return StepResult()
 
-    with handlers(local=True, first=count, second=count), handlers(effect=effect):
-        run = started(tenant, "first", "second", "effect", "first")
+    with handlers(local=True, first=count, second=count, look=effect), handlers(effect=effect):
+        run = started(tenant, "first", "second", "effect", "look")
         assert advanced(tenant, run.id)[0].status == "completed"
-    assert seen == [["first", "second"]]
+    # And what it gave is written before anything else is done.
+    assert seen == [["first", "second"], ["first", "second", "effect"]]
 
 
 def test_a_pause_that_comes_meanwhile_undoes_what_is_not_written() -> None:
@@ -145,13 +146,13 @@ def test_a_local_step_that_fails_is_carried_out_and_logged_once() -> None:
         assert [(line.message, line.path) for line in lines] == [("I refuse.", "A/no")]
 
 
-def test_a_step_with_a_slot_ends_the_row() -> None:
+def test_a_step_with_a_slot_is_written_by_itself() -> None:
     tenant = owner()
     keyed = {"action": "second", "concurrency_key": "one", "concurrency": 1}
     with handlers(local=True, first=count, second=count):
         run = started(tenant, "first", keyed, "first")
         detail, writes = advanced(tenant, run.id)
-    assert (detail.status, writes) == ("completed", 3)
+    assert (detail.status, writes) == ("completed", 4)
 
 
 def test_a_run_that_lost_a_worker_goes_step_by_step_once() -> None:

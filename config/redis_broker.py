@@ -20,7 +20,8 @@ class QoS(redis.QoS):
 
     def restore_unacked(self, client: Any = None) -> None:
         """Put back what was not acknowledged, if there is a connection for it."""
-        if self.channel.is_cut_off:
+        channel: Any = self.channel
+        if channel.is_cut_off:
             held: Any = self._delivered
             logger.warning("broker.not_restored", extra={"messages": len(held)})
             held.clear()
@@ -41,7 +42,7 @@ class Channel(redis.Channel):
     def _connparams(self, asynchronous: bool = False) -> Any:
         if self.is_cut_off:
             raise exceptions.ConnectionError("The channel's connection was closed.")
-        return super()._connparams(asynchronous)
+        return super()._connparams(asynchronous)  # type: ignore[misc]
 
 
 class Transport(redis.Transport):

@@ -8,7 +8,7 @@ from django.db.models import F, Q, QuerySet
 
 from accounts_app.exceptions import NotFound
 from accounts_app.tenancy.context import current_organization_id
-from workflows_app.contracts import EventDetail, RunDetail, StepDetail, StepSpec, WorkspaceRef
+from workflows_app.contracts import EventDetail, RunDetail, StepDetail, WorkspaceRef
 from workflows_app.engine.state import Fact
 from workflows_app.models import RunEvent, StepRun, StepStatus, WorkflowConfig, WorkflowRun, Workspace
 from workflows_app.models.config import STARTABLE
@@ -108,7 +108,7 @@ def run_detail(run: WorkflowRun) -> RunDetail:
         subject_id=run.subject_id,
         stream_id=run.stream_id,
         status=run.status,
-        steps=tuple(StepSpec.from_json(step) for step in run.steps),
+        steps=run.specs,
         cursor=run.cursor,
         context=run.context,
         error=run.error,
@@ -145,7 +145,7 @@ def step_detail(row: StepRun) -> StepDetail:
 
 
 def _step_under_way(run: WorkflowRun) -> StepDetail:
-    step = StepSpec.from_json(run.steps[run.cursor])
+    step = run.specs[run.cursor]
     return StepDetail(
         key=step.key,
         action=step.action,

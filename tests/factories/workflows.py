@@ -1,7 +1,7 @@
 """Organizations, workflow versions of made-up steps, and runs of them."""
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -40,8 +40,21 @@ def acting(tenant: Tenant) -> Iterator[None]:
 
 
 @contextmanager
-def handlers(*, local: bool = False, **functions: Handler) -> Iterator[None]:
+def handlers(**functions: Handler) -> Iterator[None]:
     """Register handlers for the block: the steps of `made_up_config` name them as their actions."""
+    with _registered(functions, local=False):
+        yield
+
+
+@contextmanager
+def local_handlers(**functions: Handler) -> Iterator[None]:
+    """The same for handlers that leave nothing behind but their result."""
+    with _registered(functions, local=True):
+        yield
+
+
+@contextmanager
+def _registered(functions: Mapping[str, Handler], *, local: bool) -> Iterator[None]:
     for name, function in functions.items():
         step_handler(name, params_schema=ANYTHING, output_schema=ANYTHING, local=local)(function)
     try:

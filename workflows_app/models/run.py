@@ -1,11 +1,12 @@
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts_app.ids import uuid7
 from accounts_app.tenancy.models import TenantModel
+from workflows_app.contracts import StepSpec
 
 
 class RunStatus(models.TextChoices):
@@ -35,6 +36,8 @@ class WorkflowRun(TenantModel):
     """One execution of a workflow version. What it is in is a fold of its events; this row is the newest result,
     the queue of the workers, and the outbox. The id begins with the time, so that a run's month is known by it.
     """
+
+    _specs: tuple[Any, tuple[StepSpec, ...]] | None = None
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     config = models.ForeignKey(
@@ -179,6 +182,13 @@ class WorkflowRun(TenantModel):
     def is_finished(self) -> bool:
         """Whether the run reached its end."""
         return self.status in FINISHED
+
+    @property
+    def specs(self) -> tuple[StepSpec, ...]:
+        """The steps, read once for as long as they are the same list."""
+        if self._specs is None or self._specs[0] is not self.steps:
+            self._specs = (self.steps, tuple(StepSpec.from_json(step) for step in self.steps))
+        return self._specs[1]
 
     def is_due(self, now: datetime) -> bool:
         """Whether what the run waits for is a moment that has come."""

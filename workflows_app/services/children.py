@@ -6,7 +6,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from accounts_app.exceptions import DeepSpaceError, InvalidInput
-from workflows_app.contracts import Json, RunDetail, StageSpec, StepSpec
+from workflows_app.contracts import Json, RunDetail, StageSpec
 from workflows_app.engine.machine import Child
 from workflows_app.models import RunScope, WorkflowRun
 from workflows_app.selectors import template_published
@@ -69,8 +69,7 @@ def _left(run: RunDetail, parent: WorkflowRun, context: Json) -> Json:
 
 
 def _branch(run: WorkflowRun, child: Child) -> NewRun:
-    steps = tuple(StepSpec.from_json(step) for step in run.steps)
-    return _child(run, child, run.config_id, StageSpec(run.stage, run.stage, steps), RunScope.STAGE)
+    return _child(run, child, run.config_id, StageSpec(run.stage, run.stage, run.specs), RunScope.STAGE)
 
 
 def _workflow(run: WorkflowRun, child: Child) -> NewRun:

@@ -115,7 +115,7 @@ def _taken(values: list[Any]) -> WorkflowRun | None:
         return None
     columns = list(row)
     for number, field in _JSON:
-        columns[number] = field.from_db_value(columns[number], None, connection)
+        columns[number] = field.from_db_value(columns[number], None, connection)  # type: ignore[arg-type]
     return WorkflowRun.from_db(connection.alias, _NAMES, columns)
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts_app.ids import uuid7
 from accounts_app.services.trace import current_trace_id
-from workflows_app.contracts import ConfigRef, Json, StepDetail, StepResult, StepSpec
+from workflows_app.contracts import ConfigRef, Json, StepDetail, StepResult
 from workflows_app.engine.machine import Asked, Machine
 from workflows_app.engine.state import Fact, State
 from workflows_app.exceptions import LeaseLost
@@ -40,8 +40,7 @@ class Stale(Exception):
 def state_of(run: WorkflowRun) -> State:
     """Return the state that the row holds: the fold of the run's events."""
     plain = {name: getattr(run, name) for name in (*_PLAIN, *_AS_THEY_ARE)}
-    steps = tuple(StepSpec.from_json(step) for step in run.steps)
-    return State(scope=run.scope, steps=steps, signals=tuple(run.signals), cost_usd=run.cost_usd, **plain)
+    return State(scope=run.scope, steps=run.specs, signals=tuple(run.signals), cost_usd=run.cost_usd, **plain)
 
 
 def state_columns(state: State) -> Json:
@@ -220,19 +219,19 @@ def _may_hold(machine: Machine) -> bool:
 
 def _tell(run: WorkflowRun, machine: Machine, ended: tuple[StepDetail, ...]) -> None:
     """Send the signals of what happened, in its order; each receiver writes in this transaction."""
-    completed = (step for step in ended if step.status == StepStatus.COMPLETED)
+    completed, now = (step for step in ended if step.status == StepStatus.COMPLETED), run_detail(run)
     for fact in machine.facts:
         if fact.type == "run.started":
-            run_started.send(sender=WorkflowRun, run=run_detail(run))
+            run_started.send(sender=WorkflowRun, run=now)
         elif fact.type == "step.completed":
             step = next(completed)
             given = StepResult(output=fact.data["output"], set=fact.data["set"])
-            run_then = replace(run_detail(run), stage=step.stage)
+            run_then = now if now.stage == step.stage else replace(now, stage=step.stage)
             step_finished.send(sender=StepRun, run=run_then, step=step, result=given)
     if machine.state.is_finished:
         state = machine.state
         ended_as = {"status": state.status, "context": state.context, "error": state.error}
-        run_finished.send(sender=WorkflowRun, run=run_detail(run), **ended_as)
+        run_finished.send(sender=WorkflowRun, run=now, **ended_as)
 
 
 def _ended_step(run: WorkflowRun, item: Json) -> StepDetail:

@@ -6,7 +6,7 @@ import random
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -159,7 +159,7 @@ def test_a_quorum_queue_carries_runs_through_a_restart(
         connection.channel() as channel,
         pytest.raises(PreconditionFailed, match="x-queue-type"),
     ):
-        channel.queue_declare(queue, durable=True, auto_delete=False, arguments={"x-queue-type": "classic"})
+        cast(Any, channel).queue_declare(queue, durable=True, auto_delete=False, arguments={"x-queue-type": "classic"})
 
 
 def test_dropped_connections_to_postgres_lose_no_run(stack: Stack, account: Account) -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts_app.tenancy.context import Tenant, bound
 from gateway_app.models import LiveStream
 from gateway_app.services.streams import stream_open
-from tests.factories.workflows import acting, handlers, owner, started
+from tests.factories.workflows import acting, handlers, local_handlers, owner, started
 from workflows_app.contracts import RunDetail, StepContext, StepResult
 from workflows_app.exceptions import StepFailed
 from workflows_app.models import RunLog, StepRun, WorkflowRun
@@ -66,7 +66,7 @@ def test_a_row_of_local_steps_is_written_once_and_told_as_if_each_were() -> None
     with handlers(first=count, second=count, third=count):
         apart = started(tenant, "first", "second", "third")
         alone, written_alone = advanced(tenant, apart.id)
-    with handlers(local=True, first=count, second=count, third=count):
+    with local_handlers(first=count, second=count, third=count):
         together = started(tenant, "first", "second", "third")
         detail, written = advanced(tenant, together.id)
     assert (written_alone, written) == (4, 2)  # the claim is one of them
@@ -79,7 +79,7 @@ def test_a_row_of_local_steps_is_written_once_and_told_as_if_each_were() -> None
 
 def test_each_step_has_its_own_time() -> None:
     tenant = owner()
-    with handlers(local=True, first=rest, second=rest):
+    with local_handlers(first=rest, second=rest):
         run = started(tenant, "first", "second")
         assert advanced(tenant, run.id)[1] == 2
     steps = completed(tenant, run.id)
@@ -92,7 +92,7 @@ def test_each_step_has_its_own_time() -> None:
 
 def test_a_row_is_not_kept_back_for_long() -> None:
     tenant = owner()
-    with handlers(local=True, slow=rest):
+    with local_handlers(slow=rest):
         run = started(tenant, "slow", "slow", "slow", "slow")
         assert advanced(tenant, run.id)[1] == 3
 
@@ -105,7 +105,7 @@ def test_what_comes_before_a_step_with_effects_is_written_before_it_begins() -> 
         seen.append([step.key for step in completed(tenant, ctx.run_id)])
         return StepResult()
 
-    with handlers(local=True, first=count, second=count, look=effect), handlers(effect=effect):
+    with local_handlers(first=count, second=count, look=effect), handlers(effect=effect):
         run = started(tenant, "first", "second", "effect", "look")
         assert advanced(tenant, run.id)[0].status == "completed"
     # And what it gave is written before anything else is done.
@@ -123,7 +123,7 @@ def test_a_pause_that_comes_meanwhile_undoes_what_is_not_written() -> None:
                 run_pause(run_id=ctx.run_id)
         return StepResult()
 
-    with handlers(local=True, first=count, second=pausing, third=count):
+    with local_handlers(first=count, second=pausing, third=count):
         run = started(tenant, "first", "second", "third")
         detail, _writes = advanced(tenant, run.id)
         assert (detail.status, detail.cursor) == ("paused", 1)
@@ -136,7 +136,7 @@ def test_a_pause_that_comes_meanwhile_undoes_what_is_not_written() -> None:
 
 def test_a_local_step_that_fails_is_carried_out_and_logged_once() -> None:
     tenant = owner()
-    with handlers(local=True, first=count, no=refuse):
+    with local_handlers(first=count, no=refuse):
         run = started(tenant, "first", "no", "first")
         detail, _writes = advanced(tenant, run.id)
     assert detail.error is not None
@@ -149,7 +149,7 @@ def test_a_local_step_that_fails_is_carried_out_and_logged_once() -> None:
 def test_a_step_with_a_slot_is_written_by_itself() -> None:
     tenant = owner()
     keyed = {"action": "second", "concurrency_key": "one", "concurrency": 1}
-    with handlers(local=True, first=count, second=count):
+    with local_handlers(first=count, second=count):
         run = started(tenant, "first", keyed, "first")
         detail, writes = advanced(tenant, run.id)
     assert (detail.status, writes) == ("completed", 4)
@@ -157,7 +157,7 @@ def test_a_step_with_a_slot_is_written_by_itself() -> None:
 
 def test_a_run_that_lost_a_worker_goes_step_by_step_once() -> None:
     tenant = owner()
-    with handlers(local=True, first=count, second=count, third=count):
+    with local_handlers(first=count, second=count, third=count):
         run = started(tenant, "first", "second", "third")
         with bound(tenant):
             assert run_claim(run.id) is not None
@@ -175,7 +175,7 @@ def test_a_worker_that_shuts_down_begins_no_further_step() -> None:
         DRAINING.set()
         return StepResult()
 
-    with handlers(local=True, first=count, second=draining, third=count):
+    with local_handlers(first=count, second=draining, third=count):
         run = started(tenant, "first", "second", "third")
         try:
             detail, _writes = advanced(tenant, run.id)
@@ -189,7 +189,7 @@ def test_readers_hear_of_each_step_after_it_was_written() -> None:
     tenant = owner()
     with acting(tenant):
         stream_id = stream_open(kind="run", subject_id=uuid.uuid4())
-    with handlers(local=True, first=count, second=count):
+    with local_handlers(first=count, second=count):
         advanced(tenant, started(tenant, "first", "second", stream_id=stream_id).id)
     with acting(tenant):
         told = [(event["type"], event["data"].get("step", "")) for event in LiveStream.objects.get(pk=stream_id).events]

@@ -80,7 +80,14 @@ class Bell:
                 if is_over:
                     self._thread = None
             if due:
-                self._ring()
+                self._ring_robustly()
+
+    def _ring_robustly(self) -> None:
+        # As what follows a commit: nobody is left to be told, and the next ring may be heard.
+        try:
+            self._ring()
+        except Exception:
+            logger.exception("workflow.ring_failed")
 
 
 def ring_later(*, at_once: bool = False) -> None:

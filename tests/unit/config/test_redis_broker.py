@@ -19,30 +19,36 @@ def redis_broker() -> Iterator[AnyBroker]:
         yield broker
 
 
-def test_a_connection_that_broke_is_closed_with_messages_in_hand(redis_broker: AnyBroker) -> None:
-    connection = Connection(redis_broker.url)
+def held(connection: Connection, count: int) -> list[Any]:
+    """So many messages of a new queue, in hand and not acknowledged."""
     queue = Queue(f"test-{uuid.uuid4().hex}")(connection.default_channel)
     queue.declare()
-    connection.Producer().publish({}, routing_key=queue.name)
-    assert queue.get(no_ack=False) is not None
-    # What a worker does that finds its Redis gone: it drops what it has, and closes the rest afterwards.
-    redis_broker.stop()
+    for _number in range(count):
+        connection.Producer().publish({}, routing_key=queue.name)
+    messages: list[Any] = [queue.get(no_ack=False) for _number in range(count)]
+    assert None not in messages
+    return messages
+
+
+def break_off(connection: Connection, broker: AnyBroker) -> None:
+    """What a worker does that finds its Redis gone: it drops what it has, and closes the rest afterwards."""
+    broker.stop()
     cast(Any, connection).transport.client = None
     connection.close()
+
+
+def test_a_connection_that_broke_is_closed_with_messages_in_hand(redis_broker: AnyBroker) -> None:
+    connection = Connection(redis_broker.url)
+    held(connection, 1)
+    break_off(connection, redis_broker)
 
 
 def test_a_message_is_acknowledged_after_its_channel_was_closed(
     redis_broker: AnyBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     connection = Connection(redis_broker.url)
-    queue = Queue(f"test-{uuid.uuid4().hex}")(connection.default_channel)
-    queue.declare()
-    for _number in range(2):
-        connection.Producer().publish({}, routing_key=queue.name)
-    acknowledged, rejected = (cast(Any, queue.get(no_ack=False)) for _number in range(2))
-    redis_broker.stop()
-    cast(Any, connection).transport.client = None
-    connection.close()
+    acknowledged, rejected = held(connection, 2)
+    break_off(connection, redis_broker)
     # What a worker does when a job ends that it had from there: it goes on.
     for told in (acknowledged.ack_log_error, rejected.reject_log_error):
         told(logging.getLogger("celery"), connection.connection_errors)
@@ -50,11 +56,8 @@ def test_a_message_is_acknowledged_after_its_channel_was_closed(
 
 
 def test_a_living_connection_puts_them_back(redis_broker: AnyBroker) -> None:
-    name = f"test-{uuid.uuid4().hex}"
     with Connection(redis_broker.url) as connection:
-        queue = Queue(name)(connection.default_channel)
-        queue.declare()
-        connection.Producer().publish({}, routing_key=name)
-        assert queue.get(no_ack=False) is not None
+        (message,) = held(connection, 1)
     with Connection(redis_broker.url) as connection:
+        name = message.delivery_info["routing_key"]
         assert Queue(name)(connection.default_channel).get(no_ack=True) is not None

@@ -117,6 +117,22 @@ def test_the_bell_rings_so_often_at_once_and_the_rest_soon() -> None:
     assert len(rung) == 6
 
 
+def test_a_ring_that_fails_later_does_not_silence_the_bell(caplog: pytest.LogCaptureFixture) -> None:
+    rung: list[int] = []
+
+    def ring() -> None:
+        rung.append(len(rung))
+        if len(rung) == 2:
+            raise RuntimeError
+
+    bell = Bell(ring, burst=1, rate=50.0)
+    for _number in range(3):
+        bell.ring()
+        wait_until(lambda: bell.is_silent, 10)
+    assert len(rung) == 3
+    assert [record.message for record in caplog.records] == ["workflow.ring_failed"]
+
+
 def test_a_storm_of_starts_is_rung_for_no_more_than_so_often() -> None:
     rung: list[float] = []
     bell = Bell(lambda: rung.append(time.monotonic()), burst=2, rate=50.0)

@@ -5,7 +5,6 @@ import json
 import random
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any, cast
 from uuid import UUID
 
@@ -131,13 +130,12 @@ def test_a_broker_that_goes_and_comes_back_loses_no_run(
 
 
 @pytest.fixture
-def quorum(running_broker: AnyBroker, settings: Any) -> Iterator[dict[str, str]]:
+def quorum(broker: AnyBroker, settings: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """This process sends to a quorum queue; what it hands out makes a worker serve it."""
     settings.WORKFLOW_QUEUE = f"quorum-{uuid.uuid4().hex[:8]}"
-    conf = current_app.conf
-    before, conf.task_create_missing_queue_type = conf.task_create_missing_queue_type, "quorum"
-    yield {"WORKFLOW_QUEUE": settings.WORKFLOW_QUEUE, "BROKER_QUEUE_TYPE": "quorum"}
-    conf.task_create_missing_queue_type = before
+    # This process's own list of queues may be older than the test.
+    monkeypatch.setattr(cast(Any, current_app).amqp.queues, "create_missing_queue_type", "quorum")
+    return {"WORKFLOW_QUEUE": settings.WORKFLOW_QUEUE, "BROKER_QUEUE_TYPE": "quorum"}
 
 
 @pytest.mark.parametrize("running_broker", ["rabbitmq"], indirect=True)

@@ -15,6 +15,7 @@ from config.runtime.options import read_options
 from config.runtime.system import System
 
 TICK = 0.25  # seconds between two looks at the processes
+AGAIN = 1.0  # seconds after which a signal that went unheard is told again
 
 
 class Interrupted(BaseException):
@@ -47,6 +48,7 @@ def _run(system: System) -> int:
             system.look_after()
             time.sleep(TICK)
     except Interrupted:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         say("")
     except StartError as refused:
         say(f"Not started. {refused}")
@@ -60,6 +62,9 @@ def _run(system: System) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    # Python drops what is raised while it forks. Then it is raised once more, until the timer is put out.
+    signal.signal(signal.SIGALRM, _interrupt)
+    signal.setitimer(signal.ITIMER_REAL, AGAIN)
     raise Interrupted
 
 

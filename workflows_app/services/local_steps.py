@@ -21,6 +21,9 @@ from workflows_app.services.store import machine_of
 
 # For so long (seconds) no further step is begun before the others are written; readers hear of them then.
 TOGETHER_SECONDS = 0.1
+# No more than this (seconds) is what is written said to lie back, however long the database was away: whoever counts by
+# time, as the statistics do, waits for less than theirs (`workflows_app.services.statistics.LAG`).
+MOST_AGO = 2.0
 _AS_IT_IS_THEN = ("stage", "visits", "context")
 
 
@@ -85,7 +88,7 @@ def tell_done(machine: Machine, claim: Claim, done: Sequence[Done], *, release: 
             # It was asked to rest or to end meanwhile: this step and those behind it have not happened.
             return
         is_last = number == len(done)
-        machine.ago = 0.0 if is_last else now - item.at
+        machine.ago = 0.0 if is_last else min(now - item.at, MOST_AGO)
         machine.completed(item.result, release=release and is_last)
 
 

@@ -10,7 +10,8 @@ from workflows_app.models import Grain, RunStatistic, StatisticsWatermark, StepS
 # How many happenings one transaction counts, and how many one job at most; the next one goes on from there.
 BATCH = 20_000
 MOST = 1_000_000
-# Seconds that the clocks of web servers may be behind the database's: creations bear their time.
+# Seconds that a row's time may lie before its transaction: the clocks of web servers, whose time creations bear, may be
+# behind the database's, and local steps ended up to `MOST_AGO` before they are written.
 LAG = 5.0
 _COUNT = {"runs": "SELECT workflow_count_runs(%s, %s)", "steps": "SELECT workflow_count_steps(%s, %s)"}
 # Longer than any page asks for them, and than the roll-up goes on writing them.

@@ -3,6 +3,7 @@
 import logging
 import time
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID
@@ -21,9 +22,13 @@ from workflows_app.exceptions import StepFailed
 from workflows_app.models import RunLog, StepRun, WorkflowRun
 from workflows_app.registry import handler_get
 from workflows_app.selectors import run_events, run_get
-from workflows_app.services.claims import run_claim
+from workflows_app.services.claims import attempt_of, run_claim
 from workflows_app.services.controls import run_pause, run_resume
 from workflows_app.services.execution import DRAINING, run_advance
+from workflows_app.services.local_steps import Done, done_now
+from workflows_app.services.records import record_row
+from workflows_app.services.statistics import LAG
+from workflows_app.services.store import machine_of
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 
@@ -88,6 +93,24 @@ def test_each_step_has_its_own_time() -> None:
         moments = [event.at for event in run_events(run.id)]
     assert moments == sorted(moments)
     assert all(one.finished_at <= next_.started_at for one, next_ in pairwise(steps))
+
+
+def test_what_the_database_kept_waiting_does_not_lie_far_back() -> None:
+    """The roll-ups count by time, and look back no further than their lag."""
+    tenant = owner()
+    with local_handlers(first=count, second=count):
+        run = started(tenant, "first", "second")
+        with bound(tenant):
+            claim = run_claim(run.id)
+            assert claim is not None
+            long_ago = replace(done_now(claim, StepResult()), at=time.monotonic() - 60)
+            machine = machine_of(claim.run)
+            machine.completed(StepResult())
+            second = attempt_of(claim.run, machine)
+            assert second is not None
+            record_row(claim, [long_ago, Done(second, StepResult(), time.monotonic())])
+    first, last = completed(tenant, run.id)
+    assert timedelta(seconds=1) < last.finished_at - first.finished_at < timedelta(seconds=LAG)
 
 
 def test_a_row_is_not_kept_back_for_long() -> None:

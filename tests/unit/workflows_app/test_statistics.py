@@ -44,7 +44,8 @@ class Place:
 
 
 moments = st.floats(min_value=0, max_value=100 * 24 * 60, allow_nan=False)
-spans = st.floats(min_value=-1, max_value=8).map(lambda power: timedelta(milliseconds=10**power))
+# Whole milliseconds, or a part of one that does not add up to halves: those are rounded either way.
+spans = st.floats(min_value=-1, max_value=8).map(lambda power: timedelta(milliseconds=max(round(10**power), 0.26)))
 costs = st.integers(min_value=0, max_value=50_000).map(lambda number: Decimal(number) / 10_000)
 
 

@@ -24,13 +24,14 @@ def ada(somebody: Visitor, tenant_with_money: Account) -> Visitor:
 
 
 def ask(ada: Visitor, page: Page) -> None:
-    """Type the sentence on the home page and press Enter."""
+    """Type the sentence on the home page and press Enter; the new task waits for another one."""
     page.goto(f"{ada.base_url}/")
     field = page.locator("textarea[name=inputText]")
     expect(field).to_be_focused()
     field.fill(SENTENCE[ada.look.language])
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"/dashboard/\?focus="))
+    expect(page.locator(".task-card--focus [data-advance]")).to_be_focused()
 
 
 @pytest.mark.parametrize("look", LOOKS, indirect=True, ids=str)
@@ -40,7 +41,6 @@ def test_a_sentence_becomes_an_article_before_your_eyes(ada: Visitor, page: Page
     ada.check(page, "hub")
     ask(ada, page)
     card = page.locator(".task-card--focus")
-    expect(card.locator("[data-advance]")).to_be_focused()
     ada.check(page, "dashboard")
     page.keyboard.press("Enter")
     output = card.locator("[data-run-output]")

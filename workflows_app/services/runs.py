@@ -20,6 +20,7 @@ from workflows_app.services.inserts import NewRun, run_insert
 from workflows_app.services.store import config_keep, config_of
 
 
+# Without a savepoint, which would cost two exchanges: what it raises ends the caller's transaction as well.
 @transaction.atomic(savepoint=False)
 def run_start(
     *,

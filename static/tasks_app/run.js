@@ -71,10 +71,12 @@ class RunView {
     this.#news(event);
   }
 
-  // A stream is read from its beginning whenever the page is drawn: only what the page cannot know yet is news.
+  // A stream is read from its beginning whenever the page is drawn: news is what came after the page was read. A card
+  // does not show what its run waits for.
   #news({ seq, at }) {
     const known = told.get(this.words.stream) ?? 0;
-    if (seq <= known || Date.parse(at) <= Date.parse(this.words.shown)) return;
+    const { readAt } = this.words;
+    if (!readAt || seq <= known || Date.parse(at) < Date.parse(readAt)) return;
     told.set(this.words.stream, seq);
     this.#refreshSoon();
   }

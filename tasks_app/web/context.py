@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
+
+from django.utils import timezone
 
 from gateway_app.selectors import local_model_notice
 from tasks_app.contracts import NextStep
@@ -17,6 +20,8 @@ from workflows_app.selectors import workspace_list
 
 # A longer timeline is read through the API.
 _EVENTS_SHOWN = 200
+# By so much the clocks of the machines that run workers and pages may differ.
+_CLOCK_SKEW = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class TaskCard:
 
 
 def task_context(task: Task) -> dict[str, Any]:
-    """Return what the panel of one task shows."""
+    """Return what the panel of one task shows; ``read_at``: what its run did later is news to the page."""
+    read_at = timezone.now() - _CLOCK_SKEW
     config = config_or_none(task.workspace_key)
     events = list(task_events(task.id).reverse()[:_EVENTS_SHOWN])
     return {
@@ -56,6 +62,7 @@ def task_context(task: Task) -> dict[str, Any]:
         "events": events,
         "events_hidden": task.events_count - len(events),
         "local_model": local_model_notice(),
+        "read_at": read_at,
         "run": run_row(task.active_run_id) if task.active_run_id else None,
     }
 

@@ -1,18 +1,23 @@
 """The pages as they are rendered: hub, dashboard, task, fragments."""
 
 import re
+from datetime import datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.test import Client, override_settings
+from django.utils import timezone
 
 from accounts_app.models import Role
 from accounts_app.services.trace import bind_trace
 from prompts_app.selectors import prompt_list
 from tasks_app.models import Task
+from tasks_app.web import context
 from tests.factories.accounts import Person, person, team
 from tests.factories.tasks import BRIEF, funded, make_task, start
+from workflows_app.models import WorkflowRun
+from workflows_app.reads.timeline import run_row
 
 pytestmark = pytest.mark.django_db
 
@@ -327,3 +332,22 @@ def test_an_event_leads_to_all_that_its_request_caused(browser: Client, ada: Per
         task = make_task()
     assert f'href="/traces/{"e" * 32}/"' in html(browser.get(f"/tasks/{task.id}/"))
     assert browser.get(f"/traces/{'e' * 32}/").status_code == 200
+
+
+def test_what_a_run_comes_to_while_its_page_is_read_is_news_to_the_page(
+    browser: Client, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ada.at_work():
+        task = make_task("what is tea?")
+        start(task)
+    before_it_was_read = []
+
+    def reads(run_id: UUID) -> WorkflowRun:
+        before_it_was_read.append(timezone.now())
+        return run_row(run_id)
+
+    monkeypatch.setattr(context, "run_row", reads)
+    for path in (f"/tasks/{task.id}/", f"/tasks/{task.id}/panel/"):
+        (read_at,) = re.findall(r'data-read-at="([^"]+)"', html(browser.get(path)))
+        assert datetime.fromisoformat(read_at) < before_it_was_read.pop()
+    assert "data-read-at" not in html(browser.get("/dashboard/"))

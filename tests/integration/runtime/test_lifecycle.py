@@ -91,9 +91,13 @@ def test_two_copies_run_side_by_side(used_data_dir: Path, first_run: FirstRun, s
     assert other.answer() == 200
 
 
+# As in a person's shell: what is started in the background of a script ignores SIGINT, and make leaves it at that.
+MAKE = ["env", "--default-signal=INT", "make"]
+
+
 def test_interrupting_make_alone_stops_the_system(used_data_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text(f"run:\n\t@DEEPSPACE_UNDER_MAKE=1 exec {' '.join(MANAGER)}\n")
-    make = SystemCopy(used_data_dir, command=["make", "-C", str(tmp_path), "run"])
+    make = SystemCopy(used_data_dir, command=[*MAKE, "-C", str(tmp_path), "run"])
     try:
         make.wait_for("Redis: ")
         tree = psutil.Process(make.pid).children(recursive=True)

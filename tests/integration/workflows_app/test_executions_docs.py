@@ -14,6 +14,7 @@ from tests.fixtures.stack import AccountMaker
 from tests.support.accounts import Account
 from tests.support.routes import all_routes
 from tests.support.stack import Stack
+from tests.support.upstream_script import Behaviour
 
 DOCUMENT = (settings.BASE_DIR / "docs" / "executions.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
@@ -24,7 +25,8 @@ SAID = ["completed 0.", "May it be published?\nGo ahead.", "pending"]
 
 @pytest.fixture
 def reader(stack: Stack, make_account: AccountMaker) -> Account:
-    """Somebody who follows the document."""
+    """Somebody who follows the document. What is to be cancelled lasts until then."""
+    stack.upstream.behave(Behaviour(match="Never mind.", hang="stream"))
     stack.upstream.script(*["one two three"] * 4)
     return make_account()
 

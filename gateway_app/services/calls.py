@@ -97,6 +97,19 @@ def settlement(call: Call, ending: Ending) -> Item:
     return Item("settle", call.organization_id, row)
 
 
+def foreseen(call: Call, item: Item) -> Settlement | None:
+    """What a settlement will come to, so that nobody need wait for it; None where only the books can tell.
+
+    What is held can be captured, whatever else happens to the wallet. More than that cannot always; and the answer of an
+    operation is given once it is kept, so that it is never asked for twice.
+    """
+    due = item.row["due"]
+    if call.request.operation_key or call.balance_usd is None or due > call.hold_usd:
+        return None
+    balance = call.balance_usd + call.hold_usd - due
+    return Settlement(cost_usd=item.row["cost_usd"], charged_usd=due, balance_usd=balance)
+
+
 def settled(call: Call, ending: Ending, answer: Answer) -> Settlement:
     """Take what came of the settlement; raises CallTakenOver."""
     if answer["outcome"] == "taken_over":

@@ -21,7 +21,7 @@ from config import tracing
 from gateway_app.contracts import Ending, Settlement
 from gateway_app.exceptions import CallTakenOver
 from gateway_app.services import calls, metrics
-from gateway_app.services.books import Answer, abooks_write, books_write
+from gateway_app.services.books import Answer, Item, abooks_write, books_write
 from gateway_app.services.call import Call
 from gateway_app.services.house import house_run
 from gateway_app.services.recovery import operation_free
@@ -94,14 +94,14 @@ def begin(call: Call) -> None:
         connection_release()
 
 
-async def asettle(call: Call, ending: Ending) -> Settlement:
-    """Book how ``call`` ended (``call.outcome`` says what came of it), once. Run it shielded from cancellation.
+async def asettle(call: Call, ending: Ending, item: Item) -> Settlement:
+    """Book how ``call`` ended, once; ``item`` is its `calls.settlement`. Run it shielded from cancellation.
 
     Raises CallTakenOver when somebody else has settled it, django.db.OperationalError when PostgreSQL is away: then it
     can be tried again as often as one likes.
     """
     with _timed(call, "settle"):
-        return calls.settled(call, ending, await abooks_write(calls.settlement(call, ending)))
+        return calls.settled(call, ending, await abooks_write(item))
 
 
 def settle(call: Call, ending: Ending) -> Settlement:

@@ -14,7 +14,7 @@ def usd(amount: Decimal) -> str:
 
 def of_call(call: Call, settlement: Settlement | None = None) -> Headers:
     """Return what is known of a call that is held for: with ``settlement`` also what it cost."""
-    balance = call.balance_usd
+    balance = settlement.balance_usd if settlement else call.balance_usd
     headers = [
         (b"x-deepspace-model", call.model_key.encode("ascii", "replace")),
         (b"x-deepspace-hold", usd(call.hold_usd).encode()),

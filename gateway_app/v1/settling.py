@@ -1,4 +1,7 @@
-"""The end of a call in the books: exactly once, whoever leaves meanwhile, also when Postgres is away for a while."""
+"""The end of a call in the books: exactly once, whoever leaves meanwhile, also when Postgres is away for a while.
+
+The answer does not wait where its cost is certain and held (docs/adr/0018).
+"""
 
 import asyncio
 import logging
@@ -11,6 +14,7 @@ from django.db import InterfaceError, OperationalError
 from gateway_app.contracts import Ending, Settlement
 from gateway_app.exceptions import CallTakenOver
 from gateway_app.services import calls
+from gateway_app.services.books import Item
 from gateway_app.services.call import Call
 from gateway_app.services.pipeline import afinish, asettle
 
@@ -29,7 +33,7 @@ Booked = asyncio.Future[Settlement | None]
 async def settle(call: Call, ending: Ending) -> Settlement | None:
     """Settle ``call`` in a task of its own, which goes on when the caller is cancelled or has waited long enough.
 
-    Return what it cost; None when that is not known yet, or was decided by somebody else.
+    Return what it costs, at once where that is foreseen; None when it is not known yet, or was decided by somebody else.
     """
     loop = asyncio.get_running_loop()
     booked: Booked = loop.create_future()
@@ -62,7 +66,7 @@ def _keep(task: "asyncio.Task[None]") -> None:
 
 async def _give_back(call: Call, ending: Ending) -> None:
     try:
-        await _until_back(call, ending)
+        await _until_back(call, ending, calls.settlement(call, ending))
     except CallTakenOver:
         pass  # It never was open.
     except Exception:
@@ -72,7 +76,11 @@ async def _give_back(call: Call, ending: Ending) -> None:
 async def _settle(call: Call, ending: Ending, booked: Booked) -> None:
     result = None
     try:
-        result = await _until_back(call, ending)
+        item = calls.settlement(call, ending)
+        told = calls.foreseen(call, item)
+        if told is not None:
+            _tell(booked, told)
+        result = await _until_back(call, ending, item)
     except CallTakenOver:
         logger.warning("v1.taken_over", extra={"call_id": str(call.id), "ending": ending.value})
     except Exception:
@@ -89,12 +97,12 @@ def _tell(booked: Booked, result: Settlement | None) -> None:
         booked.set_result(result)
 
 
-async def _until_back(call: Call, ending: Ending) -> Settlement:
+async def _until_back(call: Call, ending: Ending, item: Item) -> Settlement:
     deadline = time.monotonic() + settings.GATEWAY_SETTLE_SECONDS
     pause = _FIRST_PAUSE
     while True:
         try:
-            return await asettle(call, ending)
+            return await asettle(call, ending, item)
         except _AWAY:
             if time.monotonic() + pause > deadline:
                 raise

@@ -7,7 +7,7 @@ from functools import cached_property
 from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
 
-from workflows_app.contracts import Json, StepContext, StepResult
+from workflows_app.contracts import Json, StepContext, StepResult, StepSpec
 
 HandlerFunction = Callable[[StepContext], StepResult]
 TemplateCheck = Callable[[str], bool]
@@ -68,6 +68,12 @@ def step_handler(
 def handler_get(name: str) -> Handler | None:
     """Return the handler, or None when there is none of this name."""
     return _handlers.get(name)
+
+
+def is_local(step: StepSpec) -> bool:
+    """Whether the step may be written together with those beside it; one that needs a slot takes it where it is written."""
+    handler = handler_get(step.handler)
+    return handler is not None and handler.local and not step.concurrency_key
 
 
 def handler_names() -> tuple[str, ...]:

@@ -70,7 +70,7 @@ def document(steps: Sequence[Json], **fields: Any) -> Json:
     return {"workspace": "general", "version": "1.0.0", "stages": stages, "defaults": {"start": "A"}} | fields
 
 
-def made_up_config(tenant: Tenant, *steps: Json | str, version: str = "") -> WorkflowConfig:
+def made_up_config(tenant: Tenant, *steps: Json | str, version: str = "", **sections: Json) -> WorkflowConfig:
     """Return a published version of the organization's own, without validation: its handlers may come later."""
     whole = [{"action": step} if isinstance(step, str) else step for step in steps]
     with acting(tenant):
@@ -81,13 +81,15 @@ def made_up_config(tenant: Tenant, *steps: Json | str, version: str = "") -> Wor
             name="made up",
             status=ConfigStatus.PUBLISHED,
             published_at=timezone.now(),
-            config=document(whole),
+            config=document(whole) | sections,
         )
 
 
-def started(tenant: Tenant, *steps: Json | str, context: Json | None = None, **fields: Any) -> RunRef:
+def started(
+    tenant: Tenant, *steps: Json | str, context: Json | None = None, limits: Json | None = None, **fields: Any
+) -> RunRef:
     """Return a new run of the made-up steps."""
-    config = made_up_config(tenant, *steps)
+    config = made_up_config(tenant, *steps, limits=limits or {})
     with acting(tenant):
         return run_start(
             config_id=config.id,

@@ -75,6 +75,11 @@ class Machine:
     def __post_init__(self) -> None:
         self.before = self.state
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing has been done in this run."""
+        return self.state.status == "pending" and not self.state.attempt and not self._has_begun()
+
     # --- what it is told -------------------------------------------------------------------------------------------
 
     def claimed(self) -> bool:

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,13 +18,18 @@ from accounts_app.services.trace import bind_trace
 from accounts_app.tenancy.context import Tenant, bound_by_statement
 from workflows_app.contracts import Json, StepDetail, StepSpec
 from workflows_app.engine.attempts import idempotency_key
-from workflows_app.engine.machine import Machine
+from workflows_app.engine.machine import Asked, Machine
 from workflows_app.exceptions import LeaseLost
 from workflows_app.models import WorkflowRun
+from workflows_app.registry import is_local
 from workflows_app.services.children import children_start
 from workflows_app.services.store import lease_seconds, machine_of, machine_write, state_of
 
 logger = logging.getLogger(__name__)
+
+# No more than this (seconds) is what is written said to lie back, however long the database was away: whoever counts by
+# time, as the statistics do, waits for less than theirs (`workflows_app.services.statistics.LAG`).
+MOST_AGO = 2.0
 
 _FIELDS = WorkflowRun._meta.concrete_fields  # noqa: SLF001 - Django's documented API
 _NAMES = [field.attname for field in _FIELDS]
@@ -53,7 +59,8 @@ class Claim:
 
     ``taken_over``: another worker was on this step before, so its text begins again. ``pause_seconds``: wait so long
     before the next try. ``ended`` are the attempts that ended with what was written last; ``is_tried_again``: the last
-    of them failed, and another follows.
+    of them failed, and another follows. ``begun_at`` (`time.monotonic`): the run began with a local step then, which is
+    written with what comes of it; None when the attempt is written.
     """
 
     run: WorkflowRun
@@ -63,6 +70,7 @@ class Claim:
     pause_seconds: float = 0.0
     ended: tuple[StepDetail, ...] = ()
     is_tried_again: bool = False
+    begun_at: float | None = None
 
 
 def worker_name() -> str:
@@ -146,6 +154,16 @@ def claim_after(
     return Claim(run, token, attempt_of(run, machine), taken_over, machine.pause_seconds, ended, again)
 
 
+def tell_begun(machine: Machine, claim: Claim) -> None:
+    """Tell the machine that the run began, unless that is written. What was asked of it since comes after that."""
+    if claim.begun_at is None or not machine.is_untouched:
+        return
+    machine.ago = min(time.monotonic() - claim.begun_at, MOST_AGO)
+    asked, machine.asked = machine.asked, Asked()
+    machine.claimed()
+    machine.ago, machine.asked = 0.0, asked
+
+
 def attempt_of(run: WorkflowRun, machine: Machine) -> Attempt | None:
     """The attempt that is under way in the machine's state."""
     state, step = machine.state, machine.state.step
@@ -162,10 +180,20 @@ def _begun(run: WorkflowRun) -> Claim:
         machine.park("slot", key=_template_key(machine), due_in=30.0)
         machine_write(run, machine, token=token, lease=0)
         return Claim(run, token, None)
+    is_untouched = machine.is_untouched
     taken_over = machine.claimed()
+    attempt = attempt_of(run, machine)
+    if is_untouched and not run.crash_attempts and _begins_with(attempt, machine):
+        return Claim(run, token, attempt, begun_at=time.monotonic())
     machine_write(run, machine, token=token, lease=lease_seconds() if keeps(machine, run) else 0)
     children_start(run, machine.children)
     return claim_after(run, machine, token, taken_over=taken_over)
+
+
+def _begins_with(attempt: Attempt | None, machine: Machine) -> bool:
+    """Whether nothing else happens but that a local step is begun, which need not be written by itself."""
+    began = [fact.type for fact in machine.facts] == ["run.started", "step.started"]
+    return began and attempt is not None and is_local(attempt.step)
 
 
 def keeps(machine: Machine, run: WorkflowRun) -> bool:

@@ -83,11 +83,13 @@ def _carried(claim: Claim) -> None:
 
 
 def _carry_on(claim: Claim, lease: Lease, live: LiveRun) -> None:
-    live.taken_up(claim, lambda: _last_completed(claim))
+    if claim.begun_at is None:
+        live.taken_up(claim, lambda: _last_completed(claim))
     row = Row()
     while True:
         if claim.attempt is not None:
-            live.started(claim.attempt)
+            if claim.begun_at is None:
+                live.started(claim.attempt)
             claim, row = _one_step(claim, row, lease, live)
         elif claim.pause_seconds:
             _pause(claim.pause_seconds, lease)
@@ -121,6 +123,7 @@ def _one_step(claim: Claim, before: Row, lease: Lease, live: LiveRun) -> tuple[C
 
 def _completed(claim: Claim, row: Row, live: LiveRun) -> Claim:
     following = _recorded(lambda: record_row(claim, row.done, release=DRAINING.is_set()))
+    _tell_begun(claim, following, live)
     for number, step in enumerate(following.ended):
         if number and step.status == StepStatus.COMPLETED:
             live.began(step)
@@ -130,11 +133,19 @@ def _completed(claim: Claim, row: Row, live: LiveRun) -> Claim:
 
 def _failed(claim: Claim, under_way: Attempt, error: Json, live: LiveRun, *, may_pass: bool) -> Claim:
     following = _recorded(lambda: record_failed(claim, error, may_pass=may_pass))
+    _tell_begun(claim, following, live)
     if following.is_tried_again:
         live.again(under_way, error)
     else:
         live.failed(under_way, error)
     return following
+
+
+def _tell_begun(claim: Claim, following: Claim, live: LiveRun) -> None:
+    """Say that the run has begun, where that was written only now."""
+    if claim.begun_at is not None and claim.attempt is not None and following.ended:
+        live.taken_up(claim, lambda: None)
+        live.started(claim.attempt)
 
 
 def _stopped(claim: Claim, under_way: Attempt, lease: Lease, live: LiveRun) -> Claim:

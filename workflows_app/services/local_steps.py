@@ -10,20 +10,17 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 
-from workflows_app.contracts import StepResult, StepSpec
+from workflows_app.contracts import StepResult
 from workflows_app.engine.machine import Machine
-from workflows_app.registry import handler_get
+from workflows_app.registry import is_local
 from workflows_app.services.attempts import Completed, Outcome, attempt
-from workflows_app.services.claims import Attempt, Claim, attempt_of
+from workflows_app.services.claims import MOST_AGO, Attempt, Claim, attempt_of, tell_begun
 from workflows_app.services.leases import Lease
 from workflows_app.services.live import LiveRun, Silence
 from workflows_app.services.store import machine_of
 
 # For so long (seconds) no further step is begun before the others are written; readers hear of them then.
 TOGETHER_SECONDS = 0.1
-# No more than this (seconds) is what is written said to lie back, however long the database was away: whoever counts by
-# time, as the statistics do, waits for less than theirs (`workflows_app.services.statistics.LAG`).
-MOST_AGO = 2.0
 _AS_IT_IS_THEN = ("stage", "visits", "context")
 
 
@@ -57,15 +54,16 @@ def row_carried(claim: Claim, first: Done, lease: Lease, goes_on: Callable[[], b
     Nobody is told of them either: readers of a run hear what is true. What a step with effects gave waits for nothing:
     none follows it. Call with no transaction open.
     """
-    if claim.run.crash_attempts or not _is_local(first.attempt.step):
+    if claim.run.crash_attempts or not is_local(first.attempt.step):
         return Row((first,))
     done = [first]
     until = time.monotonic() + TOGETHER_SECONDS
     machine = machine_of(claim.run)
     # Slots are taken where it is written, so a step that needs one ends the row.
     machine.slot_take = lambda _key, _limit: False
+    tell_begun(machine, claim)
     machine.completed(first.result)
-    while (following := attempt_of(claim.run, machine)) is not None and _is_local(following.step):
+    while (following := attempt_of(claim.run, machine)) is not None and is_local(following.step):
         if time.monotonic() > until or lease.should_stop() or not goes_on():
             break
         lease.begin_step(timeout=following.step.timeout, silence=following.step.heartbeat)
@@ -93,11 +91,6 @@ def tell_done(machine: Machine, claim: Claim, done: Sequence[Done], *, release: 
 
 
 _UNHEARD = LiveRun(Silence())
-
-
-def _is_local(step: StepSpec) -> bool:
-    handler = handler_get(step.handler)
-    return handler is not None and handler.local and not step.concurrency_key
 
 
 def _claim_then(claim: Claim, machine: Machine, following: Attempt) -> Claim:

@@ -14,7 +14,7 @@ from workflows_app.engine.machine import Machine
 from workflows_app.exceptions import LeaseLost
 from workflows_app.models import WorkflowRun
 from workflows_app.services.children import children_start
-from workflows_app.services.claims import Claim, attempt_of, claim_after, keeps
+from workflows_app.services.claims import Claim, attempt_of, claim_after, keeps, tell_begun
 from workflows_app.services.dispatch import ring_later
 from workflows_app.services.local_steps import Done, done_now, tell_done
 from workflows_app.services.store import Stale, lease_seconds, machine_of, machine_write
@@ -83,6 +83,7 @@ def _written(claim: Claim, run: WorkflowRun, tell: Callable[[Machine], None]) ->
     if run.is_finished:
         raise LeaseLost
     machine = machine_of(run)
+    tell_begun(machine, claim)
     if attempt_of(run, machine) != claim.attempt:
         # The commit came through, though its answer did not.
         return claim_after(run, machine, claim.token)

@@ -109,6 +109,7 @@ def machine_write(
     if token_next is not None:
         row["token"] = token_next
     events = [event_json(fact) for fact in machine.facts]
+    started_ago = next((fact.ago for fact in machine.facts if fact.type == "run.started"), None)
     row["event_seq"] = run.event_seq + len(events)
     row["last_event_id"] = events[-1]["id"] if events else run.last_event_id
     change = {
@@ -125,7 +126,8 @@ def machine_write(
         "due_in": machine.due_in,
         "due_at": machine.due_at,
         "keeps_due": not any(fact.type == "run.waiting" for fact in machine.facts),
-        "deadline_in": _deadline(run, machine),
+        "started_ago": started_ago,
+        "deadline_in": _deadline(run, machine, started_ago),
     }
     with connection.cursor() as cursor:
         cursor.execute("SELECT workflow_write(%s::jsonb)", [json.dumps(change, cls=DjangoJSONEncoder)])
@@ -180,9 +182,9 @@ def _wants_worker(run: WorkflowRun, machine: Machine, lease: float | None) -> bo
     return state.status in {"pending", "running"} or machine.awaits_nothing()
 
 
-def _deadline(run: WorkflowRun, machine: Machine) -> int | None:
-    starts = any(fact.type == "run.started" for fact in machine.facts)
-    return machine.config().limits.max_duration if starts and run.deadline_at is None else None
+def _deadline(run: WorkflowRun, machine: Machine, started_ago: float | None) -> float | None:
+    most = None if started_ago is None or run.deadline_at else machine.config().limits.max_duration
+    return None if most is None or started_ago is None else most - started_ago
 
 
 def _bring_up_to_date(run: WorkflowRun, machine: Machine, row: Json) -> None:

@@ -3,7 +3,8 @@
 -- `change`: {run, token (of the worker, null for others), seq (the last event that the writer knew), row (changed
 -- columns), due_in (seconds, or null), events [{id, type, step_key, attempt, data, ago}], attempts [columns of
 -- step_runs, began_ago (null: when the row says), ended_ago], lease (seconds to have it for, at least half of them;
--- null: leave; 0: give back), trace}. What was `ago` was so many seconds before now. Answers
+-- null: leave; 0: give back), started_ago (when the run began, or null), trace}. What was `ago` was so many seconds
+-- before now. Answers
 --   "written"
 --   "fenced"   another worker has the run, or nobody
 --   "stale"    somebody else wrote an event meanwhile: read again, decide again
@@ -30,17 +31,23 @@ BEGIN
     FROM ROWS FROM (jsonb_to_recordset(change -> 'events')
         AS (id uuid, type text, step_key text, attempt smallint, data jsonb, ago float8)) WITH ORDINALITY
         AS item (id, type, step_key, attempt, data, ago, number);
-    INSERT INTO step_runs (id, organization_id, user_id, run_id, path, stage, key, position, action, via, attempt,
-                           status, idempotency_key, output, error, model, tokens, cost_usd, created_at, started_at,
-                           finished_at)
-    SELECT item.id, run.organization_id, run.user_id, run.id, item.path, item.stage, item.key, item.position,
-           item.action, item.via, item.attempt, item.status, item.idempotency_key, item.output, item.error, item.model,
-           item.tokens, item.cost_usd, began.at, began.at, moment - make_interval(secs => item.ended_ago)
-    FROM jsonb_to_recordset(change -> 'attempts') AS item (
-        id uuid, path text, stage text, key text, position smallint, action text, via text, attempt smallint,
-        status text, idempotency_key text, output jsonb, error jsonb, model text, tokens integer, cost_usd numeric,
-        began_ago float8, ended_ago float8),
-        LATERAL (SELECT coalesce(moment - make_interval(secs => item.began_ago), run.step_started_at, moment)) began (at);
+    -- An insert of no rows would cost what one of one row does.
+    IF change -> 'attempts' <> '[]' THEN
+        INSERT INTO step_runs (id, organization_id, user_id, run_id, path, stage, key, position, action, via, attempt,
+                               status, idempotency_key, output, error, model, tokens, cost_usd, created_at, started_at,
+                               finished_at)
+        SELECT item.id, run.organization_id, run.user_id, run.id, item.path, item.stage, item.key, item.position,
+               item.action, item.via, item.attempt, item.status, item.idempotency_key, item.output, item.error,
+               item.model, item.tokens, item.cost_usd, began.at, began.at,
+               moment - make_interval(secs => item.ended_ago)
+        FROM jsonb_to_recordset(change -> 'attempts') AS item (
+            id uuid, path text, stage text, key text, position smallint, action text, via text, attempt smallint,
+            status text, idempotency_key text, output jsonb, error jsonb, model text, tokens integer, cost_usd numeric,
+            began_ago float8, ended_ago float8),
+            LATERAL (
+                SELECT coalesce(moment - make_interval(secs => item.began_ago), run.step_started_at, moment)
+            ) began (at);
+    END IF;
     run := jsonb_populate_record(run, change -> 'row');
     UPDATE workflow_runs SET
         status = run.status, stage = run.stage, next_stage = run.next_stage, steps = run.steps, cursor = run.cursor,
@@ -51,7 +58,8 @@ BEGIN
         stream_id = run.stream_id, trace_id = run.trace_id,
         cancel_requested_at = run.cancel_requested_at, pause_requested_at = run.pause_requested_at,
         crash_attempts = run.crash_attempts, token = run.token,
-        started_at = coalesce(run.started_at, CASE WHEN run.status = 'running' THEN moment END),
+        started_at = coalesce(run.started_at, moment - make_interval(secs => (change ->> 'started_ago')::float8),
+                              CASE WHEN run.status = 'running' THEN moment END),
         step_started_at = CASE WHEN (change ->> 'begins')::boolean THEN moment ELSE run.step_started_at END,
         deadline_at = coalesce(run.deadline_at, moment + make_interval(secs => (change ->> 'deadline_in')::float8)),
         due_at = CASE WHEN run.status IN ('waiting', 'paused') THEN

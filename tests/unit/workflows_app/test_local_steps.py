@@ -23,7 +23,7 @@ from workflows_app.models import RunLog, StepRun, WorkflowRun
 from workflows_app.registry import handler_get
 from workflows_app.selectors import run_events, run_get
 from workflows_app.services.claims import attempt_of, run_claim
-from workflows_app.services.controls import run_pause, run_resume
+from workflows_app.services.controls import run_cancel, run_pause, run_resume
 from workflows_app.services.execution import DRAINING, run_advance
 from workflows_app.services.local_steps import Done, done_now
 from workflows_app.services.records import record_row
@@ -74,7 +74,7 @@ def test_a_row_of_local_steps_is_written_once_and_told_as_if_each_were() -> None
     with local_handlers(first=count, second=count, third=count):
         together = started(tenant, "first", "second", "third")
         detail, written = advanced(tenant, together.id)
-    assert (written_alone, written) == (4, 2)  # the claim is one of them
+    assert (written_alone, written) == (4, 1)  # of steps that are not local, the claim is one
     assert history(tenant, together.id) == history(tenant, apart.id)
     assert (detail.status, detail.context) == (alone.status, alone.context) == ("completed", alone.context)
     columns = ("key", "path", "stage", "position", "attempt", "output")
@@ -86,7 +86,7 @@ def test_each_step_has_its_own_time() -> None:
     tenant = owner()
     with local_handlers(first=rest, second=rest):
         run = started(tenant, "first", "second")
-        assert advanced(tenant, run.id)[1] == 2
+        assert advanced(tenant, run.id)[1] == 1
     steps = completed(tenant, run.id)
     assert all(step.finished_at - step.started_at >= timedelta(seconds=0.06) for step in steps)
     with acting(tenant):
@@ -117,7 +117,7 @@ def test_a_row_is_not_kept_back_for_long() -> None:
     tenant = owner()
     with local_handlers(slow=rest):
         run = started(tenant, "slow", "slow", "slow", "slow")
-        assert advanced(tenant, run.id)[1] == 3
+        assert advanced(tenant, run.id)[1] == 2
 
 
 def test_what_comes_before_a_step_with_effects_is_written_before_it_begins() -> None:
@@ -175,7 +175,7 @@ def test_a_step_with_a_slot_is_written_by_itself() -> None:
     with local_handlers(first=count, second=count):
         run = started(tenant, "first", keyed, "first")
         detail, writes = advanced(tenant, run.id)
-    assert (detail.status, writes) == ("completed", 4)
+    assert (detail.status, writes) == ("completed", 3)
 
 
 def test_a_run_that_lost_a_worker_goes_step_by_step_once() -> None:
@@ -189,6 +189,67 @@ def test_a_run_that_lost_a_worker_goes_step_by_step_once() -> None:
             WorkflowRun.objects.filter(pk=run.id).update(lease_until=silent)
         detail, writes = advanced(tenant, run.id)
     assert (detail.status, writes) == ("completed", 3)
+    assert history(tenant, run.id).count("run.started:") == 1
+
+
+def test_a_run_has_begun_when_its_first_step_did_though_that_is_written_later() -> None:
+    tenant = owner()
+    with local_handlers(first=rest, second=count):
+        run = started(tenant, "first", "second", limits={"max_duration": 3600})
+        assert advanced(tenant, run.id)[1] == 1
+    first, _second = completed(tenant, run.id)
+    with acting(tenant):
+        row = WorkflowRun.objects.get(pk=run.id)
+        begun = next(event.at for event in run_events(run.id) if event.type == "run.started")
+    assert row.started_at is not None
+    assert row.deadline_at is not None
+    assert row.started_at.isoformat() == begun == first.started_at.isoformat()
+    assert row.created_at < row.started_at <= first.finished_at - timedelta(seconds=0.06)
+    assert abs(row.deadline_at - row.started_at - timedelta(hours=1)) < timedelta(milliseconds=1)
+
+
+def test_a_run_that_is_cancelled_in_its_first_step_has_done_that_step() -> None:
+    tenant = owner()
+
+    def cancelling(ctx: StepContext) -> StepResult:
+        with acting(tenant):
+            run_cancel(run_id=ctx.run_id)
+        return StepResult()
+
+    with local_handlers(first=cancelling, second=count):
+        run = started(tenant, "first", "second")
+        detail, _writes = advanced(tenant, run.id)
+    assert detail.status == "cancelled"
+    assert history(tenant, run.id) == [
+        "run.created:",
+        "run.cancel_requested:",
+        "run.started:",
+        "step.started:first",
+        "step.completed:first",
+        "run.cancelled:",
+    ]
+
+
+def test_a_beginning_whose_commit_was_not_answered_is_written_once() -> None:
+    tenant = owner()
+    with local_handlers(first=count), handlers(second=count):
+        run = started(tenant, "first", "second")
+        with bound(tenant):
+            claim = run_claim(run.id)
+            assert claim is not None
+            assert claim.begun_at is not None
+            done = [done_now(claim, StepResult())]
+            one, again = record_row(claim, done), record_row(claim, done)
+        assert one.attempt == again.attempt
+        assert one.attempt is not None
+        assert one.attempt.step.key == "second"
+    assert history(tenant, run.id) == [
+        "run.created:",
+        "run.started:",
+        "step.started:first",
+        "step.completed:first",
+        "step.started:second",
+    ]
 
 
 def test_a_worker_that_shuts_down_begins_no_further_step() -> None:

@@ -71,7 +71,7 @@ def handler_get(name: str) -> Handler | None:
 
 
 def is_local(step: StepSpec) -> bool:
-    """Whether the step may be written together with those beside it; one that needs a slot takes it where it is written."""
+    """Whether the step may be written together with those beside it. A slot is taken where it is written: by itself."""
     handler = handler_get(step.handler)
     return handler is not None and handler.local and not step.concurrency_key
 

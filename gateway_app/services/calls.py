@@ -100,8 +100,8 @@ def settlement(call: Call, ending: Ending) -> Item:
 def foreseen(call: Call, item: Item) -> Settlement | None:
     """What a settlement will come to, so that nobody need wait for it; None where only the books can tell.
 
-    What is held can be captured, whatever else happens to the wallet. More than that cannot always; and the answer of an
-    operation is given once it is kept, so that it is never asked for twice.
+    What is held can be captured, whatever else happens to the wallet; more than that cannot always. And the answer of
+    an operation is given once it is kept, so that it is never asked for twice.
     """
     due = item.row["due"]
     if call.request.operation_key or call.balance_usd is None or due > call.hold_usd:

@@ -33,7 +33,7 @@ Booked = asyncio.Future[Settlement | None]
 async def settle(call: Call, ending: Ending) -> Settlement | None:
     """Settle ``call`` in a task of its own, which goes on when the caller is cancelled or has waited long enough.
 
-    Return what it costs, at once where that is foreseen; None when it is not known yet, or was decided by somebody else.
+    Return what it costs, at once where that is foreseen; None when it is not known yet, or somebody else decided it.
     """
     loop = asyncio.get_running_loop()
     booked: Booked = loop.create_future()

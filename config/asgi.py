@@ -18,6 +18,10 @@ from config.metrics import metrics_tidy  # noqa: E402
 from gateway_app.routing import websocket_urlpatterns  # noqa: E402
 from gateway_app.v1.application import application as v1_application  # noqa: E402
 from gateway_app.v1.application import is_v1  # noqa: E402
+from gateway_app.v1.settling import settled_all  # noqa: E402
+
+# For so long (seconds) a server that stops waits for what its last answers are still to have written.
+LAST_WRITES_SECONDS = 5.0
 
 refuse_privileged_role()
 metrics_tidy()
@@ -42,6 +46,14 @@ _others = ProtocolTypeRouter(
 )
 
 
+async def _live(receive: Any, send: Any) -> None:
+    """Begin at once; end when the calls that were answered are settled."""
+    while (message := await receive())["type"] != "lifespan.shutdown":
+        await send({"type": f"{message['type']}.complete"})
+    await settled_all(LAST_WRITES_SECONDS)
+    await send({"type": "lifespan.shutdown.complete"})
+
+
 # What is loaded by now stays for good. Looked through for garbage again and again, it would cost a tenth of a call.
 gc.collect()
 gc.freeze()
@@ -50,4 +62,7 @@ gc.set_threshold(10_000, 20, 50)
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """Serve one request or socket. /v1 is the hot path: it passes none of Django's machinery."""
-    await (v1_application if is_v1(scope) else _others)(scope, receive, send)
+    if scope["type"] == "lifespan":
+        await _live(receive, send)
+    else:
+        await (v1_application if is_v1(scope) else _others)(scope, receive, send)

@@ -38,6 +38,6 @@ def _beat(options: Options) -> list[str]:
 
 def _web(options: Options) -> list[str]:
     """Granian; an open stream has ten seconds to end when the server stops."""
-    command = [sys.executable, "-m", "granian", "config.asgi:application", "--interface", "asginl"]
+    command = [sys.executable, "-m", "granian", "config.asgi:application", "--interface", "asgi"]
     command += ["--host", options.host, "--port", str(options.port), "--workers", str(options.web_workers)]
     return [*command, "--respawn-failed-workers", "--workers-kill-timeout", "10", "--no-access-log"]

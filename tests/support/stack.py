@@ -98,7 +98,7 @@ class Stack:
     def spawn_web(self, environment: Mapping[str, str] | None = None, port: int = 0) -> Process:
         """Start a web server on ``port`` (the stack's own by default) and wait until it accepts connections."""
         port = port or self.port
-        command = ["-m", "granian", "config.asgi:application", "--interface", "asginl", "--no-access-log"]
+        command = ["-m", "granian", "config.asgi:application", "--interface", "asgi", "--no-access-log"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--workers-kill-timeout", "5"]
         web = self.spawn("web", command, {"PORT": str(port), **(environment or {})})
         web.wait_until(lambda: is_listening(port), timeout=60)

@@ -3,13 +3,17 @@
 import json
 import socket
 import threading
+import time
 
+from accounts_app.tenancy.context import operator_atomic
+from billing_app.models import Wallet
 from config.runtime.ports import free_port
 from tests.fixtures.stack import AccountMaker
 from tests.support.edge import TEXT, events
 from tests.support.gateway import assert_settled, books
 from tests.support.processes import wait_until
 from tests.support.stack import Stack
+from tests.support.upstream import Behaviour
 
 
 def opened(port: int, secret: str, *, model: str = "scripted", **body: object) -> socket.socket:
@@ -42,6 +46,25 @@ def test_caller_who_hangs_up_closes_the_upstream_at_once(stack: Stack, make_acco
     assert served.outcome == "client_gone"
     wait_until(lambda: books(account.organization_id).frozen == 0)
     assert assert_settled(account.organization_id).call.ending == "client_gone"
+
+
+def test_server_that_stops_settles_what_it_has_answered(stack: Stack, make_account: AccountMaker) -> None:
+    account = make_account()
+    port = free_port()
+    web = stack.spawn_web(port=port)
+    stack.upstream.behave(Behaviour(first_delay=1_000))
+    connection = opened(port, account.secret)
+    wait_until(lambda: stack.upstream.served)
+    with operator_atomic("test"):
+        list(Wallet.objects.select_for_update().filter(organization_id=account.organization_id))
+        assert b"200 OK" in rest(connection)
+        stopping = threading.Thread(target=web.stop)
+        stopping.start()
+        time.sleep(1)
+        assert stopping.is_alive()
+    stopping.join()
+    assert assert_settled(account.organization_id).call.ending == "completed"
+    assert "Traceback" not in web.log.read_text()
 
 
 def test_server_that_stops_lets_an_open_stream_end_and_leaves_quietly(stack: Stack, make_account: AccountMaker) -> None:

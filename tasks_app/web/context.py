@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +19,6 @@ from workflows_app.selectors import workspace_list
 
 # A longer timeline is read through the API.
 _EVENTS_SHOWN = 200
-# By so much the clocks of the machines that run workers and pages may differ.
-_CLOCK_SKEW = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class TaskCard:
 
 def task_context(task: Task) -> dict[str, Any]:
     """Return what the panel of one task shows; ``read_at``: what its run did later is news to the page."""
-    read_at = timezone.now() - _CLOCK_SKEW
+    read_at = timezone.now()
     config = config_or_none(task.workspace_key)
     events = list(task_events(task.id).reverse()[:_EVENTS_SHOWN])
     return {

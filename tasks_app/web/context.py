@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,9 @@ from workflows_app.selectors import workspace_list
 
 # A longer timeline is read through the API.
 _EVENTS_SHOWN = 200
+_RESTING = {"waiting", "paused"}
+# A run that rests is said to, to who listens, so soon after it is seen to.
+_TOLD_WITHIN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,11 @@ class TaskCard:
 
 def task_context(task: Task) -> dict[str, Any]:
     """Return what the panel of one task shows; ``read_at``: what its run did later is news to the page."""
-    read_at = timezone.now()
     config = config_or_none(task.workspace_key)
+    read_at = timezone.now()
+    run = run_row(task.active_run_id) if task.active_run_id else None
+    if run is not None and run.status in _RESTING:
+        read_at = timezone.now() + _TOLD_WITHIN
     events = list(task_events(task.id).reverse()[:_EVENTS_SHOWN])
     return {
         "task": task,
@@ -60,7 +67,7 @@ def task_context(task: Task) -> dict[str, Any]:
         "events_hidden": task.events_count - len(events),
         "local_model": local_model_notice(),
         "read_at": read_at,
-        "run": run_row(task.active_run_id) if task.active_run_id else None,
+        "run": run,
     }
 
 

@@ -160,7 +160,7 @@ class Relay(ABC):
 
 
 class WholeRelay(Relay):
-    """An answer in one piece: it is settled first, so that its head can tell what it cost."""
+    """An answer in one piece, whose head tells what it costs: as foreseen, or else as it was settled."""
 
     async def work(self) -> Ending:
         """Bring the whole answer in."""

@@ -1,7 +1,7 @@
 """The pages as they are rendered: hub, dashboard, task, fragments."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -351,3 +351,22 @@ def test_what_a_run_comes_to_while_its_page_is_read_is_news_to_the_page(
         (read_at,) = re.findall(r'data-read-at="([^"]+)"', html(browser.get(path)))
         assert datetime.fromisoformat(read_at) < before_it_was_read.pop()
     assert "data-read-at" not in html(browser.get("/dashboard/"))
+
+
+def test_that_a_run_rests_is_no_news_to_the_page_that_shows_it(
+    browser: Client, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ada.at_work():
+        task = make_task("what is tea?")
+        start(task)
+    when_it_was_read = []
+
+    def reads(run_id: UUID) -> WorkflowRun:
+        run = run_row(run_id)
+        run.status = "waiting"
+        when_it_was_read.append(timezone.now())
+        return run
+
+    monkeypatch.setattr(context, "run_row", reads)
+    (read_at,) = re.findall(r'data-read-at="([^"]+)"', html(browser.get(f"/tasks/{task.id}/")))
+    assert datetime.fromisoformat(read_at) >= when_it_was_read.pop() + timedelta(seconds=1)

@@ -196,9 +196,11 @@ def test_counting_costs_microseconds(model: str) -> None:
         )
 
     once()
-    plain, counted = _cpu(lambda: len(str(tokens)), 2000), _cpu(once, 2000)
-    # Relative to building one short string, so that a busy machine does not matter.
-    assert counted < 40 * plain
+    rounds = [(_cpu(lambda: len(str(tokens)), 200), _cpu(once, 200)) for _ in range(20)]
+    plain, counted = (min(each) for each in zip(*rounds, strict=True))
+    # Relative to building one short string, each at its quickest of rounds in turn, so that a busy machine does not
+    # matter; a fsync, or a read of what was counted before, costs hundreds.
+    assert counted < 60 * plain
 
 
 def _cpu(work: Callable[[], object], times: int) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from django.conf import settings
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tests.support.accounts import Account
 from tests.support.processes import wait_until
@@ -23,6 +23,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# How long a page may take on a busy machine; Playwright's own five seconds are not enough there.
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 AXE = settings.BASE_DIR / "node_modules" / "axe-core" / "axe.min.js"
 LOCALES = {"en": "en-US", "zh": "zh-CN"}
 
@@ -134,7 +137,7 @@ def visitor(browser: Browser, base_url: str, look: Look) -> Visitor:
         locale=LOCALES[look.language],
         reduced_motion="reduce",
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     return Visitor(context=context, base_url=base_url, look=look)
 
 

@@ -13,6 +13,8 @@ from config.runtime.children import end_group, kill_group, tail
 
 T = TypeVar("T")
 
+PATIENCE = 3
+
 
 class ProcessDiedError(AssertionError):
     """A process ended by itself; the message ends with the last lines of its log."""
@@ -79,10 +81,13 @@ class Process:
 def wait_until(
     predicate: Callable[[], T], timeout: float = 30, explain: Callable[[], str] | None = None, pause: float = 0.05
 ) -> T:
-    """Call ``predicate`` until it returns something true, and return that; raises TimeoutError with ``explain()``."""
-    deadline = time.monotonic() + timeout
+    """Call ``predicate`` until it returns something true, and return that; raises TimeoutError with ``explain()``.
+
+    ``timeout`` is what a machine with nothing else to do may take; a busy one is given `PATIENCE` times as long.
+    """
+    deadline = time.monotonic() + timeout * PATIENCE
     while not (result := predicate()):
         if time.monotonic() > deadline:
-            raise TimeoutError(explain() if explain else f"Not within {timeout} s: {predicate}")
+            raise TimeoutError(explain() if explain else f"Not within {timeout * PATIENCE} s: {predicate}")
         time.sleep(pause)
     return result

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from tests.support.processes import wait_until
 from tests.support.upstream_calls import ClientGoneError, Served, response
 from tests.support.upstream_others import CALLS, form_values
 from tests.support.upstream_script import Behaviour, Faults, behaviour_for
@@ -116,11 +117,11 @@ class ScriptedUpstream:
 
     def wait_idle(self, timeout: float = 10) -> list[Served]:
         """Wait until no call is open, then return the tally; raises TimeoutError."""
-        deadline = time.monotonic() + timeout
-        while open_calls := [item.request_id for item in self.served if item.outcome == "open"]:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"Still open: {open_calls}")
-            time.sleep(0.005)
+
+        def still_open() -> list[str]:
+            return [item.request_id for item in self.served if item.outcome == "open"]
+
+        wait_until(lambda: not still_open(), timeout, lambda: f"Still open: {still_open()}", pause=0.005)
         return self.served
 
     def totals(self) -> tuple[int, int, int]:

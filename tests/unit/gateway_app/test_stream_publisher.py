@@ -16,6 +16,7 @@ from gateway_app.models import LiveStream
 from gateway_app.services.streams import StreamPublisher, stream_open
 from gateway_app.services.streams.buffer import buffer_all
 from gateway_app.services.streams.events import StreamEvent
+from tests.support.processes import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -78,10 +79,7 @@ def test_last_delta_is_sent_while_the_model_pauses(stream_id: uuid.UUID) -> None
     publisher = StreamPublisher(stream_id)
     publisher.delta("draft", "a")
     publisher.delta("draft", "b")
-    deadline = time.monotonic() + 5
-    while _text(buffer_all(stream_id)) != "ab" and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert _text(buffer_all(stream_id)) == "ab"
+    wait_until(lambda: _text(buffer_all(stream_id)) == "ab", 5)
 
 
 def test_deltas_of_two_steps_keep_their_own_offsets(stream_id: uuid.UUID) -> None:

@@ -105,14 +105,14 @@ def test_a_single_seat_is_anybodys(settings: Settings) -> None:
 
 def test_the_bell_rings_so_often_at_once_and_the_rest_soon() -> None:
     rung: list[float] = []
-    bell = Bell(lambda: rung.append(time.monotonic()), burst=3, rate=20.0)
+    bell = Bell(lambda: rung.append(time.monotonic()), burst=3, rate=2.0)
     for _number in range(5):
         bell.ring()
     assert len(rung) == 3
     wait_until(lambda: len(rung) == 5, 10)
-    assert rung[3] - rung[0] > 0.03
+    assert rung[3] - rung[0] > 0.3
     # It is silent, and then rings at once again.
-    time.sleep(0.2)
+    time.sleep(0.6)
     bell.ring()
     assert len(rung) == 6
 
@@ -135,7 +135,7 @@ def test_a_ring_that_fails_later_does_not_silence_the_bell(caplog: pytest.LogCap
 
 def test_a_storm_of_starts_is_rung_for_no_more_than_so_often() -> None:
     rung: list[float] = []
-    bell = Bell(lambda: rung.append(time.monotonic()), burst=2, rate=50.0)
+    bell = Bell(lambda: rung.append(time.monotonic()), burst=2, rate=2.0)
     for _number in range(1000):
         bell.ring()
     wait_until(lambda: bell.is_silent, 10)

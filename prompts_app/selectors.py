@@ -84,6 +84,11 @@ def _key_number(key: str, family: str) -> int:
     return int(match["number"]) if match and match["family"] == family else -1
 
 
+def prompt_key_used(key: str) -> bool:
+    """Whether the organization has, or shares, a prompt of this key; one that it archived counts."""
+    return Prompt.objects.filter(own_or_shared(), key=key).exists()
+
+
 def version_get(version_id: UUID) -> PromptVersion:
     """Return the version with its prompt; raises NotFound when it is not there or not the caller's."""
     version = PromptVersion.objects.filter(own_or_shared(), pk=version_id).select_related("prompt").first()
@@ -128,6 +133,13 @@ def version_to_rewrite(prompt: Prompt) -> PromptVersion:
 def versions_of(prompt: Prompt) -> QuerySet[PromptVersion]:
     """Return the prompt's versions, newest first."""
     return prompt.versions.filter(own_or_shared()).order_by("-number")
+
+
+def versions_to_take(prompt: Prompt) -> list[PromptVersion]:
+    """Return what a copy of the prompt needs: the newest published version of each language, else the newest draft."""
+    versions = list(prompt.versions.filter(own_or_shared()).order_by("number"))
+    newest = {version.language: version for version in versions if version.is_published}
+    return sorted(newest.values(), key=lambda version: version.number) or versions[-1:]
 
 
 def next_number(prompt: Prompt) -> int:
@@ -177,6 +189,11 @@ def suite_by_key(key: str) -> EvalSuite:
     if suite is None:
         raise NotFound
     return suite
+
+
+def suite_key_used(key: str) -> bool:
+    """Whether the organization has, or shares, an eval suite of this key."""
+    return suite_list().filter(key=key).exists()
 
 
 def cases_of(suite: EvalSuite) -> QuerySet[EvalCase]:

@@ -66,8 +66,8 @@ class PromptVersion(SharedModel):
     """One text of a prompt. It never changes, whatever its status: to change a prompt is to add a version.
 
     ``messages`` is ``[{"role", "content"}]``; ``variables`` is ``[{"name", "description", "required", "default",
-    "trusted"}]``; ``provenance`` says where the text came from (``{"source": "seed" | "edit" | "rewrite" | "copy"}``,
-    with more for each).
+    "trusted"}]``; ``provenance`` says where the text came from (``{"source": "seed" | "edit" | "rewrite" | "copy" |
+    "pack"}``, with more for some).
     A trigger refuses changes of everything but the step from draft to published.
     """
 

@@ -15,7 +15,7 @@ from accounts_app.services.audit import audit_record
 from accounts_app.tenancy.context import current_organization_id, current_tenant
 from prompts_app.exceptions import SharedPromptReadOnly
 from prompts_app.models import Language, Prompt, PromptCategory, PromptVersion, VersionStatus
-from prompts_app.selectors import next_number, own_or_shared, prompt_get, specs_from, version_get, version_of
+from prompts_app.selectors import next_number, prompt_get, specs_from, version_get, version_of, versions_to_take
 from prompts_app.services.content import KEY, content_hash, messages_clean, parameters_clean, variables_clean
 from prompts_app.services.publishing import refuse_broken
 from prompts_app.services.templating import specs_for
@@ -129,16 +129,10 @@ def prompt_copy(*, prompt_id: UUID) -> Prompt:
         key=_free_key(source.key),
         **{name: getattr(source, name) for name in _EDITABLE},
     )
-    for number, version in enumerate(_versions_to_copy(source), start=1):
+    for number, version in enumerate(versions_to_take(source), start=1):
         _version_copy(version, prompt, number)
     audit_record(action="prompt.copy", target_type="prompt", target_id=prompt.pk, data={"from": str(source.pk)})
     return prompt
-
-
-def _versions_to_copy(source: Prompt) -> list[PromptVersion]:
-    versions = list(source.versions.filter(own_or_shared()).order_by("number"))
-    newest = {version.language: version for version in versions if version.is_published}
-    return sorted(newest.values(), key=lambda version: version.number) or versions[-1:]
 
 
 def _version_copy(version: PromptVersion, prompt: Prompt, number: int) -> None:

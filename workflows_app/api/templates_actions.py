@@ -28,10 +28,12 @@ from workflows_app.api.templates_bodies import (
     TemplatePublishInput,
     ValidationOutput,
 )
+from workflows_app.contracts import Json
 from workflows_app.models import WorkflowConfig
 from workflows_app.selectors import config_get
 from workflows_app.services.configs import config_publish
 from workflows_app.services.differences import document_differences
+from workflows_app.services.packs import pack_export, pack_schema
 from workflows_app.services.templates import (
     template_activate,
     template_deactivate,
@@ -115,8 +117,19 @@ class TemplateExportView(TemplatesAPIView):
     )
     def get(self, request: Request, template_id: UUID) -> HttpResponse:
         """The document as a file that import takes, here or elsewhere."""
-        config = config_get(template_id)
-        return exported(config, schema_url=request.build_absolute_uri(reverse("template-schema")))
+        return exported(request, config_get(template_id))
+
+
+class TemplatePackView(TemplatesAPIView):
+    @extend_schema(
+        responses=OpenApiResponse(OpenApiTypes.OBJECT, "The pack, as a file."), operation_id="templates_pack"
+    )
+    def get(self, request: Request, template_id: UUID) -> HttpResponse:
+        """The document together with all that its steps name: the workflows it starts, their prompts and eval suites.
+
+        A file that import takes in another organization, where it works as it does here.
+        """
+        return packed(request, config_get(template_id))
 
 
 class TemplatesImportView(TemplatesAPIView):
@@ -139,7 +152,10 @@ class TemplatesImportView(TemplatesAPIView):
         operation_id="templates_import",
     )
     def post(self, request: Request) -> Response:
-        """Save workflows from a file or a body as drafts: one document, a list, or {"templates": […]}. All or none."""
+        """Save workflows from a file or a body as drafts: one document, a list, or a pack. All of it, or nothing.
+
+        A pack brings prompts and eval suites too; those whose key exists here stay as they are.
+        """
         upload = request.FILES.get("file")
         if upload is None and request.content_type != "application/json":
             raise InvalidInput.for_field("file", _("Send a file, or JSON."))
@@ -147,8 +163,8 @@ class TemplatesImportView(TemplatesAPIView):
         on_conflict = request.query_params.get("on_conflict", "refuse")
         if on_conflict not in {"refuse", "next"}:
             raise InvalidInput.for_field("on_conflict", "refuse, next")
-        saved = templates_import(content, take_next_version=on_conflict == "next")
-        return Response(ImportedOutput({"templates": saved}).data, status=status.HTTP_201_CREATED)
+        imported = templates_import(content, take_next_version=on_conflict == "next")
+        return Response(ImportedOutput(imported).data, status=status.HTTP_201_CREATED)
 
 
 class TemplatesValidateView(TemplatesAPIView):
@@ -166,18 +182,35 @@ class TemplatesValidateView(TemplatesAPIView):
 @cache_control(public=True, max_age=3600)
 def schema(request: HttpRequest) -> JsonResponse:
     """The JSON Schema of workflow documents, for editors: open to all, from any page."""
-    return JsonResponse(
-        workflow_schema(), headers={"Access-Control-Allow-Origin": "*"}, content_type="application/schema+json"
-    )
+    return _schema(workflow_schema())
 
 
-def exported(config: WorkflowConfig, *, schema_url: str) -> HttpResponse:
+@require_safe
+@cache_control(public=True, max_age=3600)
+def schema_of_packs(request: HttpRequest) -> JsonResponse:
+    """The JSON Schema of packs, likewise."""
+    return _schema(pack_schema())
+
+
+def _schema(content: Json) -> JsonResponse:
+    return JsonResponse(content, headers={"Access-Control-Allow-Origin": "*"}, content_type="application/schema+json")
+
+
+def exported(request: HttpRequest | Request, config: WorkflowConfig) -> HttpResponse:
     """Answer with a version as a file."""
-    response = JsonResponse(
-        template_export(config, schema_url=schema_url), json_dumps_params={"indent": 2, "ensure_ascii": False}
-    )
+    return _file(template_export(config, schema_url=request.build_absolute_uri(reverse("template-schema"))), config)
+
+
+def packed(request: HttpRequest | Request, config: WorkflowConfig) -> HttpResponse:
+    """Answer with a version and all that it needs as a file. Raises ConfigInvalid."""
+    pack = pack_export(config, schema_url=request.build_absolute_uri(reverse("pack-schema")))
+    return _file(pack, config, suffix=".pack")
+
+
+def _file(content: Json, config: WorkflowConfig, *, suffix: str = "") -> HttpResponse:
+    response = JsonResponse(content, json_dumps_params={"indent": 2, "ensure_ascii": False})
     name = slugify(config.name) or config.workspace_id
-    response["Content-Disposition"] = f'attachment; filename="{name}-{config.version}.json"'
+    response["Content-Disposition"] = f'attachment; filename="{name}-{config.version}{suffix}.json"'
     return response
 
 

@@ -10,6 +10,7 @@ from workflows_app.api.serializers import ProblemSerializer
 from workflows_app.models import WorkflowConfig
 from workflows_app.services.configs import problems_of
 from workflows_app.services.differences import Difference
+from workflows_app.services.pack_parts import PackItem
 from workflows_app.services.templates import template_document
 from workflows_app.services.transfers import file_read
 
@@ -109,8 +110,16 @@ class TemplateDetailOutput(TemplateListOutput):
         return [asdict(problem) for problem in problems_of(config)]
 
 
+class PackItemOutput(serializers.Serializer[PackItem]):
+    kind = serializers.ChoiceField(choices=["prompt", "eval_suite"])
+    key = serializers.CharField()
+    name = serializers.CharField()
+
+
 class ImportedOutput(serializers.Serializer[Any]):
-    templates = TemplateDetailOutput(many=True)
+    templates = TemplateDetailOutput(many=True, help_text="The drafts.")
+    created = PackItemOutput(many=True, help_text="The prompts and eval suites of a pack that are new here.")
+    kept = PackItemOutput(many=True, help_text="Those whose key exists here: they stay as they are.")
 
 
 class DifferenceOutput(serializers.Serializer[Difference]):

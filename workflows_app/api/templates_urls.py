@@ -7,6 +7,7 @@ _one = "v1/templates/<uuid:template_id>"
 
 urlpatterns: list[URLPattern] = [
     path("v1/schemas/workflow.json", actions.schema, name="template-schema"),
+    path("v1/schemas/pack.json", actions.schema_of_packs, name="pack-schema"),
     path("v1/templates", looks.TemplatesView.as_view(), name="templates"),
     path("v1/templates/import", actions.TemplatesImportView.as_view(), name="templates-import"),
     path("v1/templates/validate", actions.TemplatesValidateView.as_view(), name="templates-validate"),
@@ -18,4 +19,5 @@ urlpatterns: list[URLPattern] = [
     path(f"{_one}/duplicate", actions.TemplateDuplicateView.as_view(), name="template-duplicate"),
     path(f"{_one}/diff", actions.TemplateDiffView.as_view(), name="template-diff"),
     path(f"{_one}/export", actions.TemplateExportView.as_view(), name="template-export"),
+    path(f"{_one}/pack", actions.TemplatePackView.as_view(), name="template-pack"),
 ]

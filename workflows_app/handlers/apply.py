@@ -15,6 +15,7 @@ from workflows_app.handlers import schemas
 from workflows_app.handlers.inputs import call_facts, findings_of, options_of, params_of, text_of, working_text
 from workflows_app.handlers.voice import Voice
 from workflows_app.registry import step_handler
+from workflows_app.services.documents import APPLY
 
 # An action that writes something else than the text itself.
 _WRITES = {"brief_generate": "brief"}
@@ -30,7 +31,7 @@ def prompt_known(key: str) -> bool:
 
 
 @step_handler(
-    "apply",
+    APPLY,
     params_schema={
         "type": "object",
         "description": "Values for the prompt's variables, where the run's context should not give them.",

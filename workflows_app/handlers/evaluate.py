@@ -11,6 +11,7 @@ from workflows_app.contracts import Json, StepContext, StepResult
 from workflows_app.handlers import schemas
 from workflows_app.handlers.inputs import options_of, required_text
 from workflows_app.registry import step_handler
+from workflows_app.services.documents import EVAL
 
 
 def suite_known(reference: str) -> bool:
@@ -24,7 +25,7 @@ def suite_known(reference: str) -> bool:
 
 
 @step_handler(
-    "eval/run",
+    EVAL,
     params_schema=schemas.params(**schemas.MODEL_PARAMS),
     output_schema=schemas.output(
         ["eval_run_id", "suite", "passed", "failed", "errors", "pass_rate"],

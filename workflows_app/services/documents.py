@@ -20,7 +20,7 @@ from workflows_app.contracts import (
     Transition,
 )
 
-EVAL = "eval/run"
+APPLY, EVAL = "apply", "eval/run"
 
 
 def document_parse(config_id: UUID, document: Json, *, shared: bool = False) -> ConfigRef:

@@ -1,6 +1,7 @@
-"""Templates as files: export and import. Every problem is told; what has one of shape is not written at all."""
+"""Templates and packs as files: export and import. Every problem is told; one of shape hinders the whole."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -13,11 +14,22 @@ from workflows_app.contracts import ConfigError, Json
 from workflows_app.exceptions import ConfigInvalid
 from workflows_app.models import WorkflowConfig
 from workflows_app.services.configs import refuse
+from workflows_app.services.findings import schema_errors
+from workflows_app.services.pack_parts import PackItem, parts_import
+from workflows_app.services.packs import MAX_TEMPLATES, PARTS, pack_schema
 from workflows_app.services.templates import document_named, next_version, template_create, template_document
-from workflows_app.services.validation import config_shape
+from workflows_app.services.validation import MAX_DEPTH, MAX_FINDINGS, config_shape, document_unfit
 
 MAX_BYTES = 2 * 1024 * 1024
-MAX_TEMPLATES = 50
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import made, and the prompts and suites of a pack that it left as they are here."""
+
+    templates: tuple[WorkflowConfig, ...]
+    created: tuple[PackItem, ...]
+    kept: tuple[PackItem, ...]
 
 
 def template_export(config: WorkflowConfig, *, schema_url: str) -> Json:
@@ -45,36 +57,41 @@ def file_read(content: bytes) -> Any:
 
 
 @transaction.atomic
-def templates_import(content: Any, *, take_next_version: bool = False) -> tuple[WorkflowConfig, ...]:
-    """Save one document, a list of them, or ``{"templates": […]}`` as drafts: all of them, or none.
+def templates_import(content: Any, *, take_next_version: bool = False) -> Imported:
+    """Save one document, a list of them, or a pack: all of it, or nothing. Workflows become drafts.
 
-    ``take_next_version`` gives a version that exists already the next free number. Raises ConfigInvalid with every
-    error of shape, Conflict with every version that exists. Errors of meaning, such as a prompt that is not here, are
-    for the drafts' editor: they do not hinder the import, and publishing refuses them.
+    ``take_next_version`` gives a version that exists already the next free number; a prompt or suite whose key exists
+    stays as it is. Raises ConfigInvalid with every error of shape, then with every error of the pack's prompts and
+    suites; Conflict with every version that exists. Errors of meaning, such as a prompt that is not here, are for the
+    drafts' editor: they do not hinder the import, and publishing refuses them.
     """
-    documents, prefix = _documents(content)
+    pack = content if isinstance(content, dict) and not {*PARTS}.isdisjoint(content) else {}
+    if pack:
+        _refuse_shapeless(pack)
+    documents, prefix = (pack.get("templates", []), "/templates/") if pack else _documents(content)
     named = _named(documents, prefix, take_next_version=take_next_version)
     taken = list(_taken(named, prefix))
     if taken:
         raise Conflict(_("Some of these versions exist already. Nothing was imported."), details=tuple(taken))
+    parts = parts_import(pack)
     saved = tuple(template_create(config=document) for document in named)
-    audit_record(action="workflow.import", data={"templates": [str(config.pk) for config in saved]})
-    return saved
+    brought = {"templates": [str(config.pk) for config in saved], "parts": [item.key for item in parts.created]}
+    audit_record(action="workflow.import", data=brought)
+    return Imported(saved, parts.created, parts.kept)
+
+
+def _refuse_shapeless(pack: Json) -> None:
+    unfit = document_unfit(pack, max_bytes=MAX_BYTES, max_depth=MAX_DEPTH + 2)
+    refuse((unfit,) if unfit is not None else tuple(schema_errors(pack_schema(), pack))[:MAX_FINDINGS])
 
 
 def _documents(content: Any) -> tuple[list[Any], str]:
     """The documents, and before which number of theirs an error's pointer stands; "" for a single one."""
-    bundle, prefix = content, ""
-    if isinstance(content, dict) and "templates" in content:
-        unknown = sorted(content.keys() - {"$schema", "templates"})
-        refuse(tuple(ConfigError(f"/{name}", _("Unknown: %(names)s.") % {"names": name}) for name in unknown[:20]))
-        bundle, prefix = content["templates"], "/templates"
-    elif not isinstance(content, list):
+    if not isinstance(content, list):
         return [content], ""
-    if not isinstance(bundle, list) or not 1 <= len(bundle) <= MAX_TEMPLATES:
-        message = _("Give a list of 1 to %(limit)d workflows.") % {"limit": MAX_TEMPLATES}
-        refuse((ConfigError(prefix, message),))
-    return bundle, f"{prefix}/"
+    if not 1 <= len(content) <= MAX_TEMPLATES:
+        refuse((ConfigError("", _("Give a list of 1 to %(limit)d workflows.") % {"limit": MAX_TEMPLATES}),))
+    return content, "/"
 
 
 def _named(documents: list[Any], prefix: str, *, take_next_version: bool) -> list[Json]:

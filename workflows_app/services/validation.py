@@ -48,18 +48,18 @@ def config_shape(document: Any) -> tuple[ConfigError, ...]:
     return (unfit,) if unfit is not None else tuple(schema_errors(workflow_schema(), document))[:MAX_FINDINGS]
 
 
-def document_unfit(document: Any) -> ConfigError | None:
+def document_unfit(document: Any, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> ConfigError | None:
     """Return why a document cannot even be looked at or stored: too deep, too large, no text that can be kept."""
     # Before any recursive walk: neither the schema nor json itself may meet a document that is too deep.
-    if _deeper_than(document, MAX_DEPTH):
-        return ConfigError("", _("The document is nested more than %(limit)d levels deep.") % {"limit": MAX_DEPTH})
+    if _deeper_than(document, max_depth):
+        return ConfigError("", _("The document is nested more than %(limit)d levels deep.") % {"limit": max_depth})
     try:
         text = json.dumps(document, default=str, ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
     except ValueError:
         return ConfigError("", _("The document holds a number or a character that cannot be stored."))
-    if size > MAX_BYTES:
-        return ConfigError("", _("The document is larger than %(limit)d KiB.") % {"limit": MAX_BYTES // 1024})
+    if size > max_bytes:
+        return ConfigError("", _("The document is larger than %(limit)d KiB.") % {"limit": max_bytes // 1024})
     if "\\u0000" in text and _has_nul(document):
         return ConfigError("", _("The document holds a number or a character that cannot be stored."))
     return None

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.pagination import Cursor
@@ -16,7 +15,7 @@ from accounts_app.api.pagination import KeysetPagination
 from accounts_app.exceptions import NotFound
 from accounts_app.services.principals import can_manage
 from accounts_app.web.mixins import OrganizationMixin
-from workflows_app.api.templates_actions import exported
+from workflows_app.api.templates_actions import exported, packed
 from workflows_app.filters import TemplateFilter
 from workflows_app.models import WorkflowConfig
 from workflows_app.models.config import STARTABLE
@@ -100,7 +99,14 @@ class ExportView(OrganizationMixin):
     """The document as a file."""
 
     def get(self, request: HttpRequest, template_id: UUID) -> HttpResponse:
-        return exported(config_get(template_id), schema_url=request.build_absolute_uri(reverse("template-schema")))
+        return exported(request, config_get(template_id))
+
+
+class PackView(OrganizationMixin):
+    """The document as a file, with all that its steps name."""
+
+    def get(self, request: HttpRequest, template_id: UUID) -> HttpResponse:
+        return packed(request, config_get(template_id))
 
 
 def template_line(config: WorkflowConfig, uses: dict[UUID, int]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The pages of workflow templates where managers write: drafts, import, publishing and what else changes one."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from workflows_app.exceptions import ConfigInvalid, TemplateStateConflict
 from workflows_app.models import ConfigStatus, WorkflowConfig
 from workflows_app.selectors import config_get
 from workflows_app.services.configs import config_publish, problems_of
+from workflows_app.services.pack_parts import PackItem
 from workflows_app.services.places import line_of, pointer_lines
 from workflows_app.services.templates import (
     template_activate,
@@ -30,9 +32,11 @@ from workflows_app.services.templates import (
     template_duplicate,
     template_update,
 )
-from workflows_app.services.transfers import MAX_BYTES, file_read, templates_import
+from workflows_app.services.transfers import MAX_BYTES, Imported, file_read, templates_import
 from workflows_app.services.validation import config_validate, errors_only
 
+# How many prompts of a pack are named in a message.
+_LISTED = 8
 EDITOR = "workflows_app/templates/editor.html"
 STARTER = {
     "workspace": "general",
@@ -74,7 +78,7 @@ class ImportForm(forms.Form):
 
     file = forms.FileField(
         label=gettext_lazy("File"),
-        help_text=gettext_lazy("JSON of one workflow, of a list of them, or an export from elsewhere."),
+        help_text=gettext_lazy("JSON of one workflow or of a list of them, or a pack with prompts and eval suites."),
         widget=forms.FileInput(attrs={"accept": ".json,application/json"}),
     )
     take_next_version = forms.BooleanField(
@@ -135,13 +139,29 @@ class ImportView(ManagerMixin):
             return render(request, "workflows_app/templates/import.html", {"form": form}, status=400)
         try:
             content = file_read(form.cleaned_data["file"].read(MAX_BYTES + 1))
-            saved = templates_import(content, take_next_version=form.cleaned_data["take_next_version"])
+            imported = templates_import(content, take_next_version=form.cleaned_data["take_next_version"])
         except DeepSpaceError as error:
             context = {"form": form, "error": error}
             return render(request, "workflows_app/templates/import.html", context, status=error.status)
-        said = ngettext("%(count)d draft was imported.", "%(count)d drafts were imported.", len(saved))
-        messages.success(request, said % {"count": len(saved)})
+        messages.success(request, " ".join(_import_said(imported)))
+        saved = imported.templates
         return redirect("workflows:detail", saved[0].pk) if len(saved) == 1 else redirect("workflows:list")
+
+
+def _import_said(imported: Imported) -> Iterator[str]:
+    count = len(imported.templates)
+    if count:
+        yield ngettext("%(count)d draft was imported.", "%(count)d drafts were imported.", count) % {"count": count}
+    if imported.created:
+        yield _("New here: %(names)s.") % {"names": _listed(imported.created)}
+    if imported.kept:
+        yield _("Here already, and kept as they are: %(names)s.") % {"names": _listed(imported.kept)}
+
+
+def _listed(items: tuple[PackItem, ...]) -> str:
+    named = ", ".join(item.name for item in items[:_LISTED])
+    more = len(items) - _LISTED
+    return _("%(names)s and %(count)d more") % {"names": named, "count": more} if more > 0 else named
 
 
 class PublishView(ManagerMixin):

@@ -14,6 +14,7 @@ urlpatterns = [
     path(f"{_ONE}/edit/", templates_editing.EditView.as_view(), name="edit"),
     path(f"{_ONE}/compare/", templates.DiffView.as_view(), name="diff"),
     path(f"{_ONE}/export/", templates.ExportView.as_view(), name="export"),
+    path(f"{_ONE}/pack/", templates.PackView.as_view(), name="pack"),
     path(f"{_ONE}/publish/", templates_editing.PublishView.as_view(), name="publish"),
     *(path(f"{_ONE}/{deed}/", DeedView.as_view(deed=deed), name=deed) for deed in DEEDS),
 ]

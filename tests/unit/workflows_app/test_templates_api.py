@@ -326,7 +326,7 @@ def test_several_are_imported_together_or_not_at_all(account: Account) -> None:
     assert error(call(account, "POST", f"{URL}/import", good))[2] == ["/version"]
     following = call(account, "POST", f"{URL}/import?on_conflict=next", good)
     assert [row["version"] for row in following.json()["templates"]] == ["1.0.1"]
-    nothings: list[Any] = [[], {"templates": []}, {"templates": {}}, {"templates": [good], "extra": 1}]
+    nothings: list[Any] = [[], {"templates": []}, {"templates": {}}, {"templates": [good], "extra": 1}, {"prompts": 1}]
     for nothing in nothings:
         assert call(account, "POST", f"{URL}/import", nothing).status_code == 400
     assert call(account, "POST", f"{URL}/import?on_conflict=overwrite", good).status_code == 400

@@ -44,6 +44,14 @@ class TemplateStateConflict(RunStateConflict):
     default_message = _("The version is not in a state that allows this.")
 
 
+class DraftChanged(Conflict):
+    """The draft is not what the caller had read: somebody saved it since."""
+
+    code = "draft_changed"
+    status = 412
+    default_message = _("Somebody else changed this draft since you opened it.")
+
+
 class StepFailed(DeepSpaceError):
     """A handler cannot do its step with what the run has; trying again will not help."""
 

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
+from django.utils.http import parse_etags, quote_etag
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -29,7 +30,7 @@ from workflows_app.filters import TemplateFilter
 from workflows_app.models import ConfigStatus, WorkflowConfig
 from workflows_app.reads.templates import template_list
 from workflows_app.selectors import config_get
-from workflows_app.services.templates import template_create, template_delete, template_update
+from workflows_app.services.templates import template_create, template_delete, template_tag, template_update
 
 FILTERS = [
     OpenApiParameter("q", OpenApiTypes.STR, description="Words of name or description, or how a version begins."),
@@ -42,6 +43,14 @@ FILTERS = [
     OpenApiParameter("cursor", OpenApiTypes.STR),
     OpenApiParameter("limit", OpenApiTypes.INT),
 ]
+
+
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of what was read: 412 where it was changed since.",
+)
 
 
 class TemplatesPermission(ManagerPermission):
@@ -80,25 +89,31 @@ class TemplatesView(TemplatesAPIView):
 class TemplateView(TemplatesAPIView):
     @extend_schema(responses=TemplateDetailOutput, operation_id="templates_retrieve")
     def get(self, request: Request, template_id: UUID) -> Response:
-        """One template with its document and its problems."""
+        """One template with its document and its problems. Its `ETag` is for `If-Match`."""
         return shown(config_get(template_id))
 
-    @extend_schema(request=TemplateInput, responses=TemplateDetailOutput, operation_id="templates_replace")
+    @extend_schema(
+        parameters=[IF_MATCH], request=TemplateInput, responses=TemplateDetailOutput, operation_id="templates_replace"
+    )
     def put(self, request: Request, template_id: UUID) -> Response:
         """Replace a draft's document. Published versions never change."""
         config_get(template_id)
-        return shown(template_update(config_id=template_id, **checked(TemplateInput(data=request.data))))
+        given = checked(TemplateInput(data=request.data))
+        return shown(template_update(config_id=template_id, tags=_tags(request), **given))
 
-    @extend_schema(request=TemplatePatch, responses=TemplateDetailOutput, operation_id="templates_update")
+    @extend_schema(
+        parameters=[IF_MATCH], request=TemplatePatch, responses=TemplateDetailOutput, operation_id="templates_update"
+    )
     def patch(self, request: Request, template_id: UUID) -> Response:
         """Change what is given of a draft: name, version, workspace, description, notes, document."""
         config_get(template_id)
-        return shown(template_update(config_id=template_id, **checked(TemplatePatch(data=request.data))))
+        given = checked(TemplatePatch(data=request.data))
+        return shown(template_update(config_id=template_id, tags=_tags(request), **given))
 
-    @extend_schema(request=None, responses={204: None}, operation_id="templates_delete")
+    @extend_schema(parameters=[IF_MATCH], request=None, responses={204: None}, operation_id="templates_delete")
     def delete(self, request: Request, template_id: UUID) -> Response:
         """Remove a template that no run ever used and that is not the default."""
-        template_delete(config_id=template_id)
+        template_delete(config_id=template_id, tags=_tags(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -111,13 +126,20 @@ def checked(serializer: Any) -> dict[str, Any]:
 
 def shown(config: WorkflowConfig) -> Response:
     """Answer with one template."""
-    return Response(TemplateDetailOutput(config).data)
+    return Response(TemplateDetailOutput(config).data, headers={"ETag": quote_etag(template_tag(config))})
 
 
 def created(config: WorkflowConfig) -> Response:
     """Answer with a template that was made just now."""
-    headers = {"Location": reverse("template", kwargs={"template_id": config.pk})}
+    location = reverse("template", kwargs={"template_id": config.pk})
+    headers = {"Location": location, "ETag": quote_etag(template_tag(config))}
     return Response(TemplateDetailOutput(config).data, status=status.HTTP_201_CREATED, headers=headers)
+
+
+def _tags(request: Request) -> tuple[str, ...]:
+    # Who compresses an answer on the way makes its tag a weak one: that says as much as we need.
+    tags = parse_etags(request.headers.get("If-Match", "*"))
+    return () if "*" in tags else tuple(tag.removeprefix("W/").strip('"') for tag in tags) or ("",)
 
 
 def _ordering(request: Request) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Workflow templates as /api/v1/templates has them: named versions with a document each."""
 
 import re
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from django.utils.translation import gettext as _
 from accounts_app.services.audit import audit_record
 from accounts_app.tenancy.context import current_organization_id, current_tenant
 from workflows_app.contracts import ConfigError, Json
-from workflows_app.exceptions import TemplateStateConflict
+from workflows_app.exceptions import DraftChanged, TemplateStateConflict
 from workflows_app.models import ConfigStatus, RunStatistic, WorkflowConfig, WorkflowRun, Workspace
 from workflows_app.models.config import STARTABLE
 from workflows_app.selectors import config_get
@@ -38,12 +39,16 @@ def template_create(*, config: Any, **fields: str) -> WorkflowConfig:
 
 
 @transaction.atomic
-def template_update(*, config_id: UUID, config: Any = None, **fields: str) -> WorkflowConfig:
+def template_update(
+    *, config_id: UUID, config: Any = None, tags: Collection[str] = (), **fields: str
+) -> WorkflowConfig:
     """Change a draft: its document, the fields that are given, or both.
 
-    Raises NotFound, TemplateStateConflict, ConfigInvalid and Conflict as `template_create` does.
+    ``tags``, if there are any, are what the caller read: see `template_tag`. Raises NotFound, TemplateStateConflict,
+    DraftChanged, and ConfigInvalid and Conflict as `template_create` does.
     """
     draft = own_draft(config_id)
+    _refuse_changed(draft, tags)
     if config is None:
         # The document has to say the same: it is exported, and shown, as a whole.
         document: Any = draft.config | {name: value for name, value in fields.items() if value}
@@ -59,12 +64,14 @@ def template_update(*, config_id: UUID, config: Any = None, **fields: str) -> Wo
 
 
 @transaction.atomic
-def template_delete(*, config_id: UUID) -> None:
+def template_delete(*, config_id: UUID, tags: Collection[str] = ()) -> None:
     """Remove a version that no run ever used.
 
-    Raises NotFound, and TemplateStateConflict for one that was used or is the default.
+    Raises NotFound, TemplateStateConflict for one that was used or is the default, and DraftChanged as
+    `template_update` does.
     """
     config = own_config(config_id)
+    _refuse_changed(config, tags)
     if config.is_default:
         raise TemplateStateConflict(_("This is the default: make another version the default first."))
     if _was_used(config):
@@ -125,6 +132,16 @@ def template_duplicate(*, config_id: UUID, name: str = "", version: str = "") ->
     called = name or config.name
     fields = {"name": called, "version": version or next_version(called, config.version)}
     return template_create(config=template_document(config) | fields)
+
+
+def template_tag(config: WorkflowConfig) -> str:
+    """Return what is different after every change: an entity tag (RFC 9110, 8.8.3), without its quotes."""
+    return config.updated_at.isoformat()
+
+
+def _refuse_changed(config: WorkflowConfig, tags: Collection[str]) -> None:
+    if tags and template_tag(config) not in tags:
+        raise DraftChanged
 
 
 def template_document(config: WorkflowConfig) -> Json:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts_app.exceptions import DeepSpaceError
 from accounts_app.web.mixins import ManagerMixin
 from workflows_app.contracts import ConfigError
-from workflows_app.exceptions import ConfigInvalid, TemplateStateConflict
+from workflows_app.exceptions import ConfigInvalid, DraftChanged, TemplateStateConflict
 from workflows_app.models import ConfigStatus, WorkflowConfig
 from workflows_app.selectors import config_get
 from workflows_app.services.configs import config_publish, problems_of
@@ -30,6 +30,7 @@ from workflows_app.services.templates import (
     template_delete,
     template_document,
     template_duplicate,
+    template_tag,
     template_update,
 )
 from workflows_app.services.transfers import MAX_BYTES, Imported, file_read, templates_import
@@ -112,10 +113,15 @@ class EditView(ManagerMixin):
 
     def post(self, request: HttpRequest, template_id: UUID) -> HttpResponse:
         config, text = _draft(template_id), _sent(request)
+        read = request.POST.get("tag", "")
         try:
-            template_update(config_id=template_id, config=file_read(text.encode(errors="replace")))
+            document = file_read(text.encode(errors="replace"))
+            template_update(config_id=template_id, config=document, tags=[read] if read else [])
+        except DraftChanged as error:
+            # Who saves again has been told.
+            return _editor(request, text, _draft(template_id), error=error)
         except DeepSpaceError as error:
-            return _editor(request, text, config, error=error)
+            return _editor(request, text, config, error=error, tag=read)
         messages.success(request, _("The draft is saved."))
         return redirect("workflows:detail", template_id)
 
@@ -224,9 +230,15 @@ def _placed(findings: tuple[ConfigError, ...], text: str) -> tuple[Problem, ...]
 
 
 def _editor(
-    request: HttpRequest, text: str, config: WorkflowConfig | None = None, *, error: DeepSpaceError | None = None
+    request: HttpRequest,
+    text: str,
+    config: WorkflowConfig | None = None,
+    *,
+    error: DeepSpaceError | None = None,
+    tag: str = "",
 ) -> HttpResponse:
     context = {"text": text, "template": config, "error": error, "problems": problems_in(text)}
+    context["tag"] = tag or (template_tag(config) if config else "")
     return render(request, EDITOR, context, status=error.status if error else 200)
 
 

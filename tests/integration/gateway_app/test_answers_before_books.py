@@ -12,8 +12,8 @@ from tests.support.edge import Edge, events, on_edge
 from tests.support.gateway import assert_settled
 from tests.support.upstream import Behaviour, ScriptedUpstream
 
-# Longer than a settlement takes, and shorter than a caller waits for one at most.
-A_WHILE = 0.4
+# Shorter than a caller waits for a settlement at most.
+A_WHILE = 0.2
 
 
 class Books:
@@ -22,6 +22,12 @@ class Books:
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.waiting = 0
+
+    async def are_asked(self) -> None:
+        """Return when the first settlement waits for the gate."""
+        async with asyncio.timeout(60):
+            while not self.waiting:
+                await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -51,7 +57,7 @@ def test_an_answer_is_given_while_the_books_are_busy(
     async def work(edge: Edge) -> None:
         visit = await edge.ask(max_tokens=200)
         assert visit.status == 200
-        assert books.waiting == 1
+        await books.are_asked()
         (served,) = upstream.wait_idle()
         due = cost(served.prompt_tokens, served.completion_tokens)
         assert Decimal(visit.headers["x-deepspace-cost"]) == due
@@ -66,7 +72,7 @@ def test_a_stream_ends_while_the_books_are_busy(account: Account, upstream: Scri
     async def work(edge: Edge) -> None:
         visit = await edge.ask(stream=True)
         assert events(visit.body)[-1] == "[DONE]"
-        assert books.waiting == 1
+        await books.are_asked()
         books.gate.set()
 
     on_edge(account.secret, work)
@@ -94,6 +100,7 @@ def test_an_operation_is_in_the_books_before_it_is_answered(
     async def work(edge: Edge) -> None:
         visit = edge.visit(headers={"Idempotency-Key": "one"})
         task = edge.begin(visit)
+        await books.are_asked()
         await asyncio.sleep(A_WHILE)
         assert books.waiting == 1
         assert not task.done()
@@ -114,6 +121,7 @@ def test_what_outgrew_its_hold_is_told_as_the_books_have_it(
     async def work(edge: Edge) -> None:
         visit = edge.visit(max_tokens=200)
         task = edge.begin(visit)
+        await books.are_asked()
         await asyncio.sleep(A_WHILE)
         assert not task.done()
         books.gate.set()

@@ -90,8 +90,14 @@ def test_a_thread_leaves_a_silent_provider_within_a_second_or_two(
     payer: UUID, upstream: ScriptedUpstream, model: str, tokens: int
 ) -> None:
     texts: list[str] = []
-    silent = time.monotonic() + 0.5
-    with chat_stream(chat_request(model=model), lambda: time.monotonic() > silent) as stream:
+    silent_since: list[float] = []
+
+    def should_stop() -> bool:
+        if upstream.served and len(texts) == tokens:
+            silent_since.append(time.monotonic())
+        return bool(silent_since) and time.monotonic() > silent_since[0] + 0.5
+
+    with chat_stream(chat_request(model=model), should_stop) as stream:
         texts.extend(stream)
     assert stream.result.ending == "client_gone"
     (served,) = upstream.wait_idle(3)

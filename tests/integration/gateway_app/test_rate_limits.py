@@ -114,7 +114,7 @@ async def test_a_redis_that_hangs_is_waited_for_once(own_redis: EmbeddedRedis) -
     os.kill(own_redis.process.pid, signal.SIGSTOP)
     try:
         assert (await limiter.take(uuid4(), [limit], 1)).degraded
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(10):  # each waiting for itself, they took minutes
             answers = [await limiter.take(uuid4(), [limit], 1) for _ in range(1_000)]
         assert all(answer.allowed and answer.degraded for answer in answers)
     finally:

@@ -48,12 +48,12 @@ async def test_silence_ends_the_work() -> None:
 
 async def test_silence_begins_anew_with_each_wait() -> None:
     async def talking(watch: Watch) -> None:
-        for _number in range(10):
+        for _number in range(30):
             watch.waiting()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
             watch.busy()
 
-    assert await ended(Visit(bodies=[]), talking, between=0.1) is None
+    assert await ended(Visit(bodies=[]), talking, between=1) is None
 
 
 async def test_slow_reader_is_not_the_providers_silence() -> None:

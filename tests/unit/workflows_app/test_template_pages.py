@@ -185,6 +185,29 @@ def test_two_versions_are_compared(ada: Person) -> None:
     assert shown(ada, f"{newer}/compare/?to=x", status=404)
 
 
+def test_of_two_who_edit_a_draft_the_second_is_told(ada: Person) -> None:
+    template = drafted(ada)
+    address = f"/workflows/{template}/edit/"
+
+    def tag_in(page: str) -> str:
+        return re.findall(r'name="tag" value="([^"]+)"', page)[0]
+
+    def saved(tag: str, text: str) -> Any:
+        return ada.client().post(address, {"document": text, "tag": tag}, follow=True)
+
+    read = tag_in(shown(ada, f"{template}/edit/"))
+    theirs, mine = (json.dumps(document([{"action": "finish"}], name=name)) for name in ("Theirs", "Mine too"))
+    assert "The draft is saved." in html(saved(read, theirs))
+    # A text that cannot be read does not hide that somebody else saved.
+    assert tag_in(html(saved(read, "{"), 400)) == read
+    told = html(saved(read, mine), 412)
+    assert "Somebody else changed this draft" in told
+    assert "Mine too" in told
+    assert "Theirs" in shown(ada, f"{template}/")
+    assert "The draft is saved." in html(saved(tag_in(told), mine))
+    assert "Mine too" in shown(ada, f"{template}/")
+
+
 def test_a_file_is_exported_and_imported(ada: Person) -> None:
     exported = ada.client().get(f"/workflows/{drafted(ada)}/export/").content
     bob = person()

@@ -297,6 +297,28 @@ def test_differences_are_told_by_pointer(account: Account) -> None:
     assert call(account, "GET", f"{URL}/{older['id']}/diff?to={theirs['id']}").status_code == 404
 
 
+def test_a_change_goes_on_from_what_was_read_or_is_refused(account: Account) -> None:
+    one = f"{URL}/{drafted(account)['id']}"
+
+    def patched(tag: str, **change: Any) -> Any:
+        headers = {**account.headers, "If-Match": tag}
+        return Client(headers=headers).patch(one, change, content_type="application/json")
+
+    read = call(account, "GET", one).headers["ETag"]
+    first = patched(read, notes="Mine")
+    assert (first.status_code, first.json()["notes"]) == (200, "Mine")
+    assert first.headers["ETag"] != read
+    refused = patched(read, notes="Theirs")
+    assert error(refused)[:2] == (412, "draft_changed")
+    assert call(account, "GET", one).json()["notes"] == "Mine"
+    assert patched("nonsense", notes="Theirs").status_code == 412
+    assert patched(f'"other", W/{first.headers["ETag"]}', notes="Known").status_code == 200
+    assert patched("*", notes="Whatever").status_code == 200
+    assert Client(headers={**account.headers, "If-Match": read}).delete(one).status_code == 412
+    now = call(account, "GET", one).headers["ETag"]
+    assert Client(headers={**account.headers, "If-Match": now}).delete(one).status_code == 204
+
+
 def test_what_is_exported_is_imported_as_it_was(account: Account) -> None:
     template = drafted(account, name="周报 News", description="For Mondays", notes="First")
     exported = call(account, "GET", f"{URL}/{template['id']}/export")

@@ -53,8 +53,8 @@ class _Packing:
         self.templates: dict[UUID, Json] = {}
 
     def parts(self) -> Json:
-        found = zip(PARTS, (self.prompts, self.suites, self.templates), strict=True)
-        return {name: list(items.values()) for name, items in found if items}
+        found = (self.prompts.values(), self.suites.values(), self.templates.values())
+        return {name: list(items) for name, items in zip(PARTS, found, strict=True) if items}
 
     def add(self, config: WorkflowConfig) -> str:
         """Take a version and all it needs; return what it is named by."""

@@ -58,7 +58,7 @@ def letter(account: Account) -> WorkflowConfig:
         child = template_create(config=document([{"action": "finish"}], name="Send", workspace="general"))
         config_publish(config_id=child.pk)
         pinned = {"prompt_id": str(prompt.pk), "version_id": str(chinese.pk), "topic": "tea"}
-        steps = [
+        steps: list[dict[str, Any]] = [
             {"action": "generate", "via": "apply", "with": "letter", "params": pinned, "eval_suite_id": str(suite.pk)},
             {"action": "eval", "via": "eval/run", "with": "has_tea"},
             {"action": "send", "via": "workflow/run", "with": str(child.pk)},

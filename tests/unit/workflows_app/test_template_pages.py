@@ -190,7 +190,7 @@ def test_of_two_who_edit_a_draft_the_second_is_told(ada: Person) -> None:
     address = f"/workflows/{template}/edit/"
 
     def tag_in(page: str) -> str:
-        return re.findall(r'name="tag" value="([^"]+)"', page)[0]
+        return str(re.findall(r'name="tag" value="([^"]+)"', page)[0])
 
     def saved(tag: str, text: str) -> Any:
         return ada.client().post(address, {"document": text, "tag": tag}, follow=True)

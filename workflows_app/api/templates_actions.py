@@ -33,7 +33,7 @@ from workflows_app.models import WorkflowConfig
 from workflows_app.selectors import config_get
 from workflows_app.services.configs import config_publish
 from workflows_app.services.differences import document_differences
-from workflows_app.services.packs import pack_export, pack_schema
+from workflows_app.services.packs import MAX_BYTES, pack_export, pack_schema
 from workflows_app.services.templates import (
     template_activate,
     template_deactivate,
@@ -41,7 +41,7 @@ from workflows_app.services.templates import (
     template_document,
     template_duplicate,
 )
-from workflows_app.services.transfers import MAX_BYTES, file_read, template_export, templates_import
+from workflows_app.services.transfers import file_read, template_export, templates_import
 from workflows_app.services.validation import config_validate, errors_only, workflow_schema
 
 

@@ -15,9 +15,11 @@ from workflows_app.models import WorkflowConfig
 from workflows_app.selectors import config_get, template_published
 from workflows_app.services.configs import refuse
 from workflows_app.services.documents import APPLY, EVAL
+from workflows_app.services.findings import schema_errors
 from workflows_app.services.templates import template_document
-from workflows_app.services.validation import config_shape
+from workflows_app.services.validation import MAX_DEPTH, MAX_FINDINGS, config_shape, document_unfit
 
+MAX_BYTES = 2 * 1024 * 1024
 MAX_TEMPLATES = 50
 PARTS = ("prompts", "eval_suites", "templates")
 _SCHEMA_FILE = Path(__file__).resolve().parents[1] / "schemas" / "pack.schema.json"
@@ -36,12 +38,21 @@ def pack_export(config: WorkflowConfig, *, schema_url: str) -> Json:
     """Return a template, the workflows that it starts, and the prompts and suites of all their steps, as one pack.
 
     What is named by an id is named by its key there, and what is not here (any more) is left out. Raises ConfigInvalid
-    for a draft that does not have the form of a workflow.
+    for a draft that does not have the form of a workflow, and for what is too much for one file.
     """
     packing = _Packing()
     packing.add(config)
     told = {name: value for name in ("name", "version", "description") if (value := getattr(config, name))}
-    return {"$schema": schema_url, **told, **packing.parts()}
+    pack = {"$schema": schema_url, **told, **packing.parts()}
+    # Files are indented, which may double them.
+    refuse_unfit(pack, max_bytes=MAX_BYTES // 2)
+    return pack
+
+
+def refuse_unfit(pack: Json, *, max_bytes: int = MAX_BYTES) -> None:
+    """Raise ConfigInvalid with what keeps a pack from being stored, or with every place that is not of its schema."""
+    unfit = document_unfit(pack, max_bytes=max_bytes, max_depth=MAX_DEPTH + 2)
+    refuse((unfit,) if unfit is not None else tuple(schema_errors(pack_schema(), pack))[:MAX_FINDINGS])
 
 
 class _Packing:

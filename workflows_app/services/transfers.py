@@ -14,13 +14,10 @@ from workflows_app.contracts import ConfigError, Json
 from workflows_app.exceptions import ConfigInvalid
 from workflows_app.models import WorkflowConfig
 from workflows_app.services.configs import refuse
-from workflows_app.services.findings import schema_errors
 from workflows_app.services.pack_parts import PackItem, parts_import
-from workflows_app.services.packs import MAX_TEMPLATES, PARTS, pack_schema
+from workflows_app.services.packs import MAX_BYTES, MAX_TEMPLATES, PARTS, refuse_unfit
 from workflows_app.services.templates import document_named, next_version, template_create, template_document
-from workflows_app.services.validation import MAX_DEPTH, MAX_FINDINGS, config_shape, document_unfit
-
-MAX_BYTES = 2 * 1024 * 1024
+from workflows_app.services.validation import config_shape
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def templates_import(content: Any, *, take_next_version: bool = False) -> Import
     """
     pack = content if isinstance(content, dict) and not {*PARTS}.isdisjoint(content) else {}
     if pack:
-        _refuse_shapeless(pack)
+        refuse_unfit(pack)
     documents, prefix = (pack.get("templates", []), "/templates/") if pack else _documents(content)
     named = _named(documents, prefix, take_next_version=take_next_version)
     taken = list(_taken(named, prefix))
@@ -78,11 +75,6 @@ def templates_import(content: Any, *, take_next_version: bool = False) -> Import
     brought = {"templates": [str(config.pk) for config in saved], "parts": [item.key for item in parts.created]}
     audit_record(action="workflow.import", data=brought)
     return Imported(saved, parts.created, parts.kept)
-
-
-def _refuse_shapeless(pack: Json) -> None:
-    unfit = document_unfit(pack, max_bytes=MAX_BYTES, max_depth=MAX_DEPTH + 2)
-    refuse((unfit,) if unfit is not None else tuple(schema_errors(pack_schema(), pack))[:MAX_FINDINGS])
 
 
 def _documents(content: Any) -> tuple[list[Any], str]:

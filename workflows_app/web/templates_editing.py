@@ -21,6 +21,7 @@ from workflows_app.models import ConfigStatus, WorkflowConfig
 from workflows_app.selectors import config_get
 from workflows_app.services.configs import config_publish, problems_of
 from workflows_app.services.pack_parts import PackItem
+from workflows_app.services.packs import MAX_BYTES
 from workflows_app.services.places import line_of, pointer_lines
 from workflows_app.services.templates import (
     template_activate,
@@ -33,7 +34,7 @@ from workflows_app.services.templates import (
     template_tag,
     template_update,
 )
-from workflows_app.services.transfers import MAX_BYTES, Imported, file_read, templates_import
+from workflows_app.services.transfers import Imported, file_read, templates_import
 from workflows_app.services.validation import config_validate, errors_only
 
 # How many prompts of a pack are named in a message.

@@ -178,7 +178,7 @@ def test_every_error_is_told_by_its_place_and_nothing_stays(account: Account) ->
         ({"prompts": [{"key": "a", "name": "x", "versions": [{"messages": TEXT, "model": 1}]}]}, None),
         ({"prompts": [{"key": "a", "name": "x", "versions": [{"messages": TEXT, "parameters": {"top": 1}}]}]}, None),
         ({"prompts": [{"key": "a", "name": "x", "versions": [{"messages": TEXT, "variables": [3]}]}]}, None),
-        ({"eval_suites": [{"key": "a", "name": "x", "cases": []}]}, "/eval_suites/0/cases"),
+        ({"eval_suites": [{"key": "a", "name": "x", "cases": {}}]}, "/eval_suites/0/cases"),
         ({"eval_suites": [{"key": "a", "name": "x", "cases": [{"name": "y", "assertions": [{}]}]}]}, None),
         ({"eval_suites": [{"key": "a", "name": "x", "cases": [{"name": "y", "assertions": [[[[[]]]]]}]}]}, None),
         ({"prompts": [], "templates": [None]}, "/templates/0"),
@@ -200,6 +200,19 @@ def test_a_draft_without_form_cannot_be_packed_and_nobody_elses_can(account: Acc
     assert call(account, "GET", f"{URL}/{shapeless.pk}/pack").status_code == 400
     other = account_create(balance=0)
     assert call(other, "GET", f"{URL}/{letter(account).pk}/pack").status_code == 404
+
+
+def test_what_could_not_be_imported_is_not_exported(account: Account) -> None:
+    config = letter(account)
+    with acting(account.tenant):
+        prompt = prompt_by_key("letter")
+        deep: dict[str, Any] = {}
+        for _level in range(20):
+            deep = {"deeper": deep}
+        draft = VersionDraft(TEXT, language="en", parameters={"response_format": deep})
+        version_publish(version_id=version_create(prompt_id=prompt.pk, draft=draft).pk)
+    answer = call(account, "GET", f"{URL}/{config.pk}/pack")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_config")
 
 
 def test_what_is_named_and_not_here_is_left_as_it_is_named(account: Account) -> None:

@@ -2,10 +2,12 @@
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from accounts_app.tenancy.context import operator_atomic
 from tests.factories.workflows import acting, owner, run_id_of
 from workflows_app.contracts import StepResult
+from workflows_app.models import RunLog
 from workflows_app.services.claims import run_claim
 from workflows_app.services.records import record_completed
 
@@ -15,6 +17,7 @@ pytestmark = pytest.mark.django_db
 COPIES = {
     "run_events": "id = gen_random_uuid(), seq = 1000, prev_event_id = gen_random_uuid()",
     "step_runs": "id = gen_random_uuid(), attempt = 1000, status = 'failed'",
+    "run_logs": "id = gen_random_uuid(), seq = 1000",
 }
 
 
@@ -26,7 +29,12 @@ def test_rows_of_a_run_are_of_its_organization(table: str, column: str) -> None:
     with acting(mine):
         claim = run_claim(run_id)
         assert claim is not None
+        assert mine.organization_id is not None
         record_completed(claim, StepResult(output={}))
+        line = {"step_key": "first", "path": "first", "attempt": 1, "level": "info", "logger": "test"}
+        RunLog.objects.create(
+            organization_id=mine.organization_id, run_id=run_id, seq=1, message="Read", at=timezone.now(), **line
+        )
     changes = dict(pair.split(" = ") for pair in COPIES[table].split(", "))
     changes[column] = f"'{other.organization_id}'"
     pairs = ", ".join(f"'{name}', {value}" for name, value in changes.items())

@@ -2,16 +2,19 @@
 
 import copy
 import json
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from prompts_app.services.prompts import VersionDraft, prompt_create
 from tests.factories.workflows import acting, document
+from tests.fixtures.stack import AccountMaker
 from tests.support.accounts import Account
 from tests.support.browser import LOOKS, Look, Visitor
 from tests.unit.workflows_app.test_format import WHOLE
-from workflows_app.services.templates import template_create
+from workflows_app.services.templates import template_create, template_update
 
 pytestmark = pytest.mark.browser
 EVERY_LOOK = pytest.mark.parametrize("look", LOOKS, indirect=True, ids=str)
@@ -80,3 +83,44 @@ def test_the_editor_checks_while_one_writes_and_leads_to_the_line(
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Make default").click()
     expect(page.get_by_text("follow this version from now on")).to_be_visible()
+
+
+def test_a_pack_goes_from_one_organization_to_another_by_hand(
+    somebody: Visitor, page: Page, tenant_with_money: Account, make_account: AccountMaker, tmp_path: Path
+) -> None:
+    with acting(tenant_with_money.tenant):
+        prompt_create(
+            key="weekly_letter", name="Weekly letter", draft=VersionDraft([{"role": "user", "content": "Hi"}])
+        )
+    steps = [{"action": "generate", "via": "apply", "with": "weekly_letter"}, {"action": "finish"}]
+    workflow = drafted(tenant_with_money, document(steps, name="Newsletter"))
+    somebody.be(tenant_with_money)
+    page.goto(f"{somebody.base_url}/workflows/{workflow}/")
+    page.locator(".page-head__actions summary").click()
+    somebody.picture(page, "workflow-menu")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export with its prompts").click()
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    assert file.name == "newsletter-1.0.0.pack.json"
+    somebody.be(make_account())
+    page.goto(f"{somebody.base_url}/workflows/import/")
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="Import").click()
+    expect(page.get_by_text("1 draft was imported. New here: Weekly letter.")).to_be_visible()
+    somebody.check(page, "workflow-imported")
+
+
+@EVERY_LOOK
+def test_who_saves_second_sees_that_somebody_was_quicker(
+    somebody: Visitor, page: Page, tenant_with_money: Account, look: Look
+) -> None:
+    workflow = drafted(tenant_with_money, document([{"action": "finish"}], name="Shared work"))
+    somebody.be(tenant_with_money)
+    page.goto(f"{somebody.base_url}/workflows/{workflow}/edit/")
+    with acting(tenant_with_money.tenant):
+        template_update(config_id=workflow, notes="Theirs")
+    with somebody.expecting("412"):
+        page.locator(".flow-editor button.btn-primary").click()
+        expect(page.locator(".notice--error")).to_be_visible()
+    somebody.check(page, "workflow-changed")

@@ -1,15 +1,19 @@
 """The steps of a workflow: what runs them, what they are given, and what a careful author would add."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.utils.translation import gettext as _
 
+from accounts_app.exceptions import NotFound
 from gateway_app.contracts import ModelCard
 from gateway_app.selectors import model_list
+from prompts_app.exceptions import PromptNotPublished
+from prompts_app.selectors import prompt_by_key, version_current
 from workflows_app.contracts import ConfigError, Json
 from workflows_app.registry import Handler, handler_get, handler_names
-from workflows_app.services.documents import EVAL
+from workflows_app.services.documents import APPLY, EVAL
 from workflows_app.services.engine_steps import ENGINE_STEPS, engine_step_findings
 from workflows_app.services.findings import Path, error_at, schema_errors, warning_at
 from workflows_app.services.flow_checks import expression_findings, in_circles
@@ -52,6 +56,8 @@ class StepChecks:
 
     def _handled(self, step: Json, handler: Handler, path: Path) -> Iterator[ConfigError]:
         yield from _template_findings(step, handler, path)
+        if handler.name == APPLY and _is_unpublished(step):
+            yield warning_at((*path, "with"), _("No version of this prompt is published: the step would fail."))
         yield from schema_errors(handler.params_schema, step.get("params", {}), (*path, "params"))
         asks_model = "model" in handler.params_schema.get("properties", {})
         self.asks_models = self.asks_models or asks_model
@@ -136,6 +142,18 @@ def _template_findings(step: Json, handler: Handler, path: Path) -> Iterator[Con
         yield error_at((*path, "with"), _("This step takes no “with”."))
     elif not handler.template_known(step["with"]):
         yield error_at((*path, "with"), _("There is no template of this key."))
+
+
+def _is_unpublished(step: Json) -> bool:
+    """Whether the step's prompt is there, and nothing of it that could be sent; a pinned version may be a draft."""
+    if "with" not in step or "version_id" in step.get("params", {}):
+        return False
+    with suppress(NotFound):
+        try:
+            version_current(prompt_by_key(step["with"]), "")
+        except PromptNotPublished:
+            return True
+    return False
 
 
 def _suite_known(reference: Any) -> bool:

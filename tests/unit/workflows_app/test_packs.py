@@ -256,6 +256,7 @@ def test_a_person_exports_a_pack_and_imports_it_with_one_file() -> None:
 
     page = sent(bob, file)
     assert "1 draft was imported. New here: Letter." in page
+    assert "No version of this prompt is published" in page
     again = json.loads(file)
     again["templates"] = []
     assert "Nothing was imported." in sent(bob, json.dumps(again).encode(), 400)

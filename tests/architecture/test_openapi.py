@@ -15,7 +15,7 @@ from tests.support.routes import Route, all_routes
 Document = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
 # Addresses below /api/ that describe the API instead of being a part of it.
-ABOUT = {"schema", "api-docs", "api-redoc", "template-schema"}
+ABOUT = {"schema", "api-docs", "api-redoc", "template-schema", "pack-schema"}
 # What one can ask for without being signed in: it is how one signs in, or out.
 OPEN_TO_ALL = {"auth_token", "auth_token_refresh", "auth_token_revoke"}
 

@@ -28,6 +28,7 @@ OPEN_TO_ALL = {
     "set_language": "anonymous people read too",
     "schema": "the API's description, no data",
     "template-schema": "the form of workflow documents, no data",
+    "pack-schema": "the form of packs, no data",
     "api-docs": "the same to try out",
     "api-redoc": "the same to read",
 }

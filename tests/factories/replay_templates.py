@@ -7,7 +7,7 @@ from tests.factories.workflows import acting, document
 from workflows_app.services.templates import template_create
 
 _ONE = "api/v1/templates/<uuid:template_id>"
-_PARTS = ("publish", "activate", "deactivate", "default", "duplicate", "diff", "export")
+_PARTS = ("publish", "activate", "deactivate", "default", "duplicate", "diff", "export", "pack")
 
 
 @owned_object(_ONE, *(f"{_ONE}/{part}" for part in _PARTS))

@@ -69,14 +69,14 @@ def _created(create: Callable[[Json], None], part: Json) -> bool:
 
 def _prompt(part: Json) -> None:
     first, *others = part["versions"]
-    fields = {"description": part.get("description", ""), "category": part.get("category", "task")}
     with _in_version(0):
         prompt = prompt_create(
             key=part["key"],
             name=part["name"],
             draft=_draft(first),
+            description=part.get("description", ""),
+            category=part.get("category", "task"),
             workspace_key=part.get("workspace", ""),
-            **fields,
         )
     versions = [*prompt.versions.all()]
     for index, version in enumerate(others, start=1):

@@ -125,7 +125,7 @@ def taken(server: socket.socket) -> Iterator[socket.socket]:
 
 
 @pytest.mark.django_db
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(60, func_only=True)
 def test_a_postgres_that_says_nothing_is_named_soon_and_asked_once(
     client: Client, silence: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -228,7 +228,7 @@ def test_two_workers_that_write_about_one_run_get_numbers_of_their_own() -> None
 
     def worker(number: int) -> None:
         with bound(tenant), step_logs(claim, Silence()):
-            ready.wait(10)
+            ready.wait(60)
             for each in range(20):
                 SOMEBODY.warning("%s %s", number, each)
         connection.close()

@@ -248,7 +248,7 @@ def test_of_two_advances_at_once_exactly_one_starts() -> None:
 
     def work() -> None:
         try:
-            barrier.wait(10)
+            barrier.wait(60)
             with tenant_context(ada.organization_id, ada.id, "owner"):
                 started = task_advance(task_id=task.id, advance=Advance("A", "generate", {}))
             outcomes.append(str(started.run_id))

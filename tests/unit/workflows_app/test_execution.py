@@ -260,10 +260,10 @@ def test_a_running_step_hears_of_the_cancellation() -> None:
         run = started(tenant, "dawdle", "dawdle")
         worker = threading.Thread(target=_in_thread, args=(tenant, run.id))
         worker.start()
-        assert entered.wait(10)
+        assert entered.wait(60)
         with acting(tenant):
             assert run_cancel(run_id=run.id).status == "running"
-        worker.join(15)
+        worker.join(60)
     with acting(tenant):
         assert run_get(run.id).status == "cancelled"
         assert [step.status for step in run_steps(run.id)] == ["cancelled"]

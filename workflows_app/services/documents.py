@@ -21,6 +21,8 @@ from workflows_app.contracts import (
 )
 
 APPLY, EVAL = "apply", "eval/run"
+# Parameters of `apply` that mean a prompt or a version by its id, whatever "with" says.
+PINS = frozenset({"prompt_id", "version_id"})
 
 
 def document_parse(config_id: UUID, document: Json, *, shared: bool = False) -> ConfigRef:

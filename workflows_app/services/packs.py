@@ -8,13 +8,22 @@ from pathlib import Path
 from uuid import UUID
 
 from accounts_app.exceptions import NotFound
-from prompts_app.selectors import cases_of, prompt_by_key, suite_by_key, suite_get, version_ref, versions_to_take
+from prompts_app.selectors import (
+    cases_of,
+    prompt_by_key,
+    prompt_get,
+    suite_by_key,
+    suite_get,
+    version_get,
+    version_ref,
+    versions_to_take,
+)
 from workflows_app.contracts import Json
 from workflows_app.engine.waits import CHILD
 from workflows_app.models import WorkflowConfig
 from workflows_app.selectors import config_get, template_published
 from workflows_app.services.configs import refuse
-from workflows_app.services.documents import APPLY, EVAL
+from workflows_app.services.documents import APPLY, EVAL, PINS
 from workflows_app.services.findings import schema_errors
 from workflows_app.services.templates import template_document
 from workflows_app.services.validation import MAX_DEPTH, MAX_FINDINGS, config_shape, document_unfit
@@ -23,8 +32,6 @@ MAX_BYTES = 2 * 1024 * 1024
 MAX_TEMPLATES = 50
 PARTS = ("prompts", "eval_suites", "templates")
 _SCHEMA_FILE = Path(__file__).resolve().parents[1] / "schemas" / "pack.schema.json"
-# What pins a step to rows of this organization.
-_PINS = {"prompt_id", "version_id"}
 
 
 @cache
@@ -37,8 +44,8 @@ def pack_schema() -> Json:
 def pack_export(config: WorkflowConfig, *, schema_url: str) -> Json:
     """Return a template, the workflows that it starts, and the prompts and suites of all their steps, as one pack.
 
-    What is named by an id is named by its key there, and what is not here (any more) is left out. Raises ConfigInvalid
-    for a draft that does not have the form of a workflow, and for what is too much for one file.
+    What is named by an id is named by its key there; what is not here (any more) is left out, its name kept. Raises
+    ConfigInvalid for a draft that does not have the form of a workflow, and for what is too much for one file.
     """
     packing = _Packing()
     packing.add(config)
@@ -69,7 +76,7 @@ class _Packing:
 
     def add(self, config: WorkflowConfig) -> str:
         """Take a version and all it needs; return what it is named by."""
-        if config.pk not in self.templates and len(self.templates) < MAX_TEMPLATES:
+        if config.pk not in self.templates:
             document = template_document(config)
             refuse(config_shape(document))
             self.templates[config.pk] = document
@@ -79,8 +86,8 @@ class _Packing:
 
     def _step(self, step: Json) -> None:
         name = step.get("via") or step["action"]
-        if name == APPLY and _PINS & step.get("params", {}).keys():
-            step["params"] = {key: value for key, value in step["params"].items() if key not in _PINS}
+        if name == APPLY and not PINS.isdisjoint(step.get("params", {})):
+            _unpin(step)
         pack = {APPLY: self._prompt, CHILD: self._child, EVAL: self._suite}.get(name)
         if pack is not None and "with" in step:
             step["with"] = pack(step["with"])
@@ -140,6 +147,18 @@ class _Packing:
 def _steps_of(document: Json) -> Iterator[Json]:
     for stage in document["stages"].values():
         yield from stage["steps"]
+
+
+def _unpin(step: Json) -> None:
+    """Name the prompt that a step means by an id by its key."""
+    params = step["params"]
+    step["params"] = {key: value for key, value in params.items() if key not in PINS}
+    prompt_id, version_id = (_id_of(str(params.get(pin, ""))) for pin in ("prompt_id", "version_id"))
+    with suppress(NotFound):
+        if prompt_id is not None:
+            step["with"] = prompt_get(prompt_id).key
+        elif version_id is not None:
+            step["with"] = version_get(version_id).prompt.key
 
 
 def _id_of(reference: str) -> UUID | None:

@@ -13,7 +13,7 @@ from prompts_app.exceptions import PromptNotPublished
 from prompts_app.selectors import prompt_by_key, version_current
 from workflows_app.contracts import ConfigError, Json
 from workflows_app.registry import Handler, handler_get, handler_names
-from workflows_app.services.documents import APPLY, EVAL
+from workflows_app.services.documents import APPLY, EVAL, PINS
 from workflows_app.services.engine_steps import ENGINE_STEPS, engine_step_findings
 from workflows_app.services.findings import Path, error_at, schema_errors, warning_at
 from workflows_app.services.flow_checks import expression_findings, in_circles
@@ -145,8 +145,8 @@ def _template_findings(step: Json, handler: Handler, path: Path) -> Iterator[Con
 
 
 def _is_unpublished(step: Json) -> bool:
-    """Whether the step's prompt is there, and nothing of it that could be sent; a pinned version may be a draft."""
-    if "with" not in step or "version_id" in step.get("params", {}):
+    """Whether the step's prompt is there, and nothing of it that could be sent. One meant by an id is left alone."""
+    if "with" not in step or not PINS.isdisjoint(step.get("params", {})):
         return False
     with suppress(NotFound):
         try:

@@ -293,7 +293,7 @@ def test_the_writer_rests_when_nothing_is_left_to_write() -> None:
     tenant = owner()
     with handlers(talk=talk):
         done(tenant, "talk")
-    wait_until(lambda: not any(thread.name == "run-logs" for thread in threading.enumerate()), timeout=30)
+    assert wait_until(lambda: not any(thread.name == "run-logs" for thread in threading.enumerate()), timeout=30)
 
 
 def _row(tenant: Tenant, run_id: UUID, **fields: Any) -> RunLog:

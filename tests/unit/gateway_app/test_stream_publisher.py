@@ -79,7 +79,7 @@ def test_last_delta_is_sent_while_the_model_pauses(stream_id: uuid.UUID) -> None
     publisher = StreamPublisher(stream_id)
     publisher.delta("draft", "a")
     publisher.delta("draft", "b")
-    wait_until(lambda: _text(buffer_all(stream_id)) == "ab", 5)
+    assert wait_until(lambda: _text(buffer_all(stream_id)) == "ab", 5)
 
 
 def test_deltas_of_two_steps_keep_their_own_offsets(stream_id: uuid.UUID) -> None:

@@ -1,5 +1,6 @@
 """The rules, sentence by sentence, in both languages."""
 
+import time
 from typing import Any
 
 import pytest
@@ -197,10 +198,23 @@ def test_every_text_has_a_route(text: str) -> None:
     assert len(route.title) <= 81
 
 
+def seconds(text: str) -> float:
+    """Return the least CPU time of three: what others do on the machine does not count."""
+
+    def once() -> float:
+        began = time.thread_time()
+        RuleRouter().route(text)
+        return time.thread_time() - began
+
+    return min(once() for _attempt in range(3))
+
+
 @pytest.mark.timeout(60, func_only=True)
 @pytest.mark.parametrize("unit", ["a ", "“", '"x', "> \n", "```\n", "润色：", "I want ", "一", "\n\n", "polish:"])
-def test_long_input_is_routed_quickly(unit: str) -> None:
-    RuleRouter().route((unit * 100_000)[:100_000])
+def test_eight_times_the_input_takes_nowhere_near_sixty_four_times_as_long(unit: str) -> None:
+    text = (unit * 100_000)[:100_000]
+    small, large = seconds(text[:12_500]), seconds(text)
+    assert large < 32 * small + 0.05, f"{large / small:.1f} times"
 
 
 class EverythingIsGeneral:

@@ -90,6 +90,29 @@ def test_a_pack_holds_what_the_steps_name_and_no_id_of_here(account: Account) ->
     assert (evaluate["with"], send["with"]) == ("has_tea", "Send@1.0.0")
 
 
+@pytest.mark.parametrize("pin", ["prompt_id", "version_id"])
+def test_the_prompt_that_a_step_means_by_an_id_is_the_one_that_is_packed(account: Account, pin: str) -> None:
+    with acting(account.tenant):
+        prompt = prompt_create(key="meant", name="Meant", draft=VersionDraft(TEXT))
+        pinned = {pin: str(prompt.pk if pin == "prompt_id" else prompt.versions.get().pk)}
+        step = {"action": "generate", "via": "apply", "with": "general_answer", "params": pinned}
+        config = template_create(config=document([step], name="Pinned"))
+    pack = call(account, "GET", f"{URL}/{config.pk}/pack").json()
+    assert [item["key"] for item in pack["prompts"]] == ["meant"]
+    (packed,) = pack["templates"][0]["stages"]["A"]["steps"]
+    assert (packed["with"], packed["params"]) == ("meant", {})
+
+
+def test_a_pack_is_whole_or_refused(account: Account) -> None:
+    with acting(account.tenant):
+        for number in range(51, -1, -1):
+            steps = [{"action": "go", "via": "workflow/run", "with": f"Flow {number + 1}"}, {"action": "finish"}]
+            config = template_create(config=document(steps, name=f"Flow {number}"))
+            config_publish(config_id=config.pk)
+    answer = call(account, "GET", f"{URL}/{config.pk}/pack")
+    assert [item["field"] for item in answer.json()["error"]["details"]] == ["/templates"]
+
+
 def test_packing_changes_nothing_of_the_workflow(account: Account) -> None:
     config = letter(account)
     before = call(account, "GET", f"{URL}/{config.pk}").json()

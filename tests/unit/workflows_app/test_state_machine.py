@@ -143,7 +143,8 @@ class Engine(RuleBasedStateMachine):
         written = self._records(claim, lambda: record_row(claim, done, release=release))
         if written is None:
             return multiple()
-        self.effects[claim.run.pk] += [step.key for step in written.ended]
+        # A refusal that came meanwhile has ended the approval behind them: that one failed.
+        self.effects[claim.run.pk] += [step.key for step in written.ended if step.status == "completed"]
         self._note_approval(claim.run.pk)
         return written
 

@@ -75,8 +75,7 @@ def bound(tenant: Tenant) -> Iterator[Tenant]:
         yield tenant
     finally:
         _current.reset(token)
-        # After an error the savepoint's rollback has put the old values back, and no statement may be sent.
-        if switched and connection.in_atomic_block and not connection.needs_rollback:
+        if switched and connection.in_atomic_block:
             connection.apply_tenant()  # type: ignore[attr-defined]
 
 

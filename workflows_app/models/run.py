@@ -40,12 +40,18 @@ class WorkflowRun(TenantModel):
     _specs: tuple[Any, tuple[StepSpec, ...]] | None = None
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # A row is written some times in its life, and each time in each index: what the indexes below begin with has none
+    # of its own.
+    organization = models.ForeignKey(
+        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     config = models.ForeignKey(
         # A run keeps the version that it started with.
         "workflows_app.WorkflowConfig",
         on_delete=models.PROTECT,
         related_name="runs",
         verbose_name=_("workflow version"),
+        db_index=False,
     )
     workspace_key = models.CharField(_("workspace"), max_length=20)
     scope = models.CharField(_("scope"), max_length=10, choices=RunScope, default=RunScope.STAGE)
@@ -95,12 +101,24 @@ class WorkflowRun(TenantModel):
 
     # A branch of a parallel stage, or a workflow that a step started.
     parent = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children", verbose_name=_("parent")
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="children",
+        verbose_name=_("parent"),
+        db_index=False,
     )
     branch = models.PositiveSmallIntegerField(_("branch"), null=True, blank=True)
     # A replay shares the history of its origin up to that event.
     origin = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="replays", verbose_name=_("origin")
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="replays",
+        verbose_name=_("origin"),
+        db_index=False,
     )
     origin_seq = models.PositiveIntegerField(_("shared events"), null=True, blank=True)
 
@@ -165,12 +183,20 @@ class WorkflowRun(TenantModel):
                 name="run_deadline",
             ),
             # a subject's runs, newest first
-            models.Index(fields=["organization", "subject_id", "-created_at"], name="run_by_subject"),
+            models.Index(
+                fields=["organization", "subject_id", "-created_at"],
+                condition=models.Q(subject_id__isnull=False),
+                name="run_by_subject",
+            ),
+            # a run's children, and its replays: most have none
+            models.Index(fields=["parent"], condition=models.Q(parent__isnull=False), name="run_by_parent"),
+            models.Index(fields=["origin"], condition=models.Q(origin__isnull=False), name="run_by_origin"),
             # the list of executions, newest first, all or of one status or template
             models.Index(fields=["organization", "-created_at", "-id"], name="run_by_age"),
             # by status first: operators count the unfinished runs of all organizations by it too
             models.Index(fields=["status", "organization", "-created_at", "-id"], name="run_of_status"),
-            models.Index(fields=["organization", "config", "-created_at", "-id"], name="run_by_config"),
+            # by version first: whether one was ever used is asked for all organizations
+            models.Index(fields=["config", "organization", "-created_at", "-id"], name="run_by_config"),
             # the trace page: the runs that one request started
             models.Index(fields=["trace_id"], name="run_by_trace"),
         ]

@@ -3,13 +3,15 @@
 Nothing is in it that Postgres does not hold too: a message lost is sent again, a message doubled finds nothing to do.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from celery import current_app
 from kombu import Connection
 from kombu.exceptions import KombuError
+
+Answer = TypeVar("Answer")
 
 # Seconds to wait for one of the process's connections.
 PATIENCE = 2.0
@@ -32,18 +34,26 @@ def broker_errors() -> tuple[type[Exception], ...]:
     return (KombuError, OSError, *own)
 
 
-def queue_depths(queues: Iterable[str]) -> Mapping[str, int]:
-    """Return how many messages wait in each queue, 0 where there is none of that name; raises `broker_errors`."""
-    names = list(queues)
+def broker_ask(question: Callable[[Connection], Answer]) -> Answer:
+    """Return what ``question`` gives over one of the process's connections; raises `broker_errors`.
+
+    It may be asked twice: once more must do no harm.
+    """
     with current_app.pool.acquire(block=True, timeout=PATIENCE) as acquired:
         # The stubs take Celery's pool for one of producers.
         connection = cast(Connection, acquired)
         try:
-            return _depths(connection, names)
+            return question(connection)
         except connection.connection_errors:
             # It lay idle, and the broker has been started again since; a second failure is the broker's own.
             connection.collect()
-            return _depths(connection, names)
+            return question(connection)
+
+
+def queue_depths(queues: Iterable[str]) -> Mapping[str, int]:
+    """Return how many messages wait in each queue, 0 where there is none of that name; raises `broker_errors`."""
+    names = list(queues)
+    return broker_ask(lambda connection: _depths(connection, names))
 
 
 def _depths(connection: Connection, queues: list[str]) -> Mapping[str, int]:

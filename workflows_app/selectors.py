@@ -1,6 +1,7 @@
 """Reads. Each needs a bound tenant and a transaction, and filters by the organization as well as the policies do."""
 
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -42,12 +43,19 @@ def config_get(config_id: UUID) -> WorkflowConfig:
 
 
 def config_startable(config_id: UUID, workspace_key: str) -> bool:
-    """Whether the tenant may start this version, in this workspace. Asked at each start, so without its document."""
+    """Whether the tenant may start this version, in this workspace."""
+    query, values = startable_query(config_id, workspace_key)
     with connection.cursor() as cursor:
-        cursor.execute(
-            _STARTABLE, [config_id, workspace_key, [str(status) for status in STARTABLE], current_organization_id()]
-        )
+        cursor.execute(query, values)
         return cursor.fetchone() is not None
+
+
+def startable_query(config_id: UUID, workspace_key: str) -> tuple[str, list[Any]]:
+    """Return what `config_startable` asks, for a statement that depends on it: SQL with placeholders, and its values.
+
+    It gives a row, without columns, or none.
+    """
+    return _STARTABLE, [config_id, workspace_key, [str(status) for status in STARTABLE], current_organization_id()]
 
 
 def template_published(reference: str) -> WorkflowConfig:

@@ -1,16 +1,21 @@
 """Celery's side of the engine."""
 
+from functools import partial
 from importlib import import_module
 from typing import Any
 from uuid import UUID
 
-from celery.signals import worker_shutting_down
+from celery.concurrency.base import BasePool
+from celery.concurrency.thread import TaskPool
+from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
+from django.db import close_old_connections
 
 from accounts_app.services.jobs import system_task
 from workflows_app.services.alarms import TICK
 from workflows_app.services.archive import retention_begins, runs_archive
-from workflows_app.services.dispatch import ADVANCE
+from workflows_app.services.dispatch import ADVANCE, ring_through_broker
+from workflows_app.services.doorbell import HANDS, Doorkeeper
 from workflows_app.services.execution import DRAINING, runs_work
 from workflows_app.services.orphans import streams_tidy
 from workflows_app.services.reaper import runs_reap
@@ -27,7 +32,8 @@ import_module("workflows_app.services.worker_control")
 @system_task("workflow-worker", name=ADVANCE, queue=settings.WORKFLOW_QUEUE)
 def advance(**_of_older_senders: Any) -> int:
     """Carry on what the queue holds."""
-    return runs_work()
+    with HANDS.one():
+        return runs_work()
 
 
 @system_task("workflow-reaper", name="workflows.reap", queue="work")
@@ -72,6 +78,38 @@ def tick_schedule(schedule_id: str) -> str | None:
 def sweep_schedules() -> int:
     """Start what is due although no alarm rang."""
     return schedules_sweep()
+
+
+@worker_ready.connect
+def attend_door(sender: Any, **_signal: Any) -> None:
+    """Hear rings at the door, if this worker serves runs: its pool does what a message would make it do."""
+    if settings.WORKFLOW_QUEUE in sender.app.amqp.queues.consume_from:
+        # Other pools than threads are served by one thread of Celery's alone: there, a ring becomes a message.
+        answer = partial(_hand_over, sender.pool) if isinstance(sender.pool, TaskPool) else ring_through_broker
+        Doorkeeper(answer, hands=HANDS, limit=sender.pool.limit, leaving=DRAINING).start()
+
+
+def _hand_over(pool: BasePool) -> None:
+    HANDS.take()
+    try:
+        pool.apply_async(_advance, callback=_told_nobody)
+    except RuntimeError:  # the pool is closed
+        HANDS.give()
+        raise
+
+
+def _advance() -> None:
+    # The task itself counts the hand from here on, and logs what fails. Connections are looked at as Celery has it.
+    HANDS.give()
+    close_old_connections()
+    try:
+        advance()
+    finally:
+        close_old_connections()
+
+
+def _told_nobody(_answer: object) -> None:
+    """Take the pool's answer, as it asks of its callers."""
 
 
 @worker_shutting_down.connect

@@ -1,14 +1,15 @@
-"""The project's Celery application, sending every message twice: ``celery -A tests.support.doubled worker …``."""
+"""The project's Celery application, ringing and sending all messages twice: ``celery -A tests.support.doubled``."""
 
 from typing import Any
 
 from kombu import Producer
 
 from config.celery import app
+from workflows_app.services.doorbell import Button
 
 __all__ = ["app"]
 
-_publish = Producer.publish
+_publish, _press = Producer.publish, Button.press
 
 
 def publish_twice(producer: Producer, body: Any, *arguments: Any, **options: Any) -> Any:
@@ -18,4 +19,10 @@ def publish_twice(producer: Producer, body: Any, *arguments: Any, **options: Any
     return _publish(producer, body, *arguments, **options)
 
 
+def press_twice(button: Button) -> bool:
+    """Ring at the workers' door, and again."""
+    return _press(button) and _press(button)
+
+
 Producer.publish = publish_twice  # type: ignore[method-assign,assignment]
+Button.press = press_twice  # type: ignore[method-assign,assignment]

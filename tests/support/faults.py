@@ -11,12 +11,15 @@ from typing import Any
 
 import psycopg
 from celery.contrib.migrate import republish
+from django.conf import settings
 from django.db import connection
 from kombu import Connection, Exchange, Producer, Queue
+from redis import Redis
 
 from tests.support.brokers import Broker, private_broker
 from tests.support.processes import Process
 from tests.support.services import database_url
+from workflows_app.services.doorbell import door
 
 __all__ = ["DOUBLED", "double_messages", "drop_messages", "drop_postgres_connections", "kill_worker", "private_broker"]
 
@@ -56,13 +59,24 @@ def kill_worker(workers: Sequence[Process], rng: random.Random) -> Process | Non
 
 
 def drop_messages(broker: Broker, queues: Iterable[str] = QUEUES) -> int:
-    """Throw away all messages that wait; returns how many those were."""
-    return sum(len(_taken(broker, queue, copies=0)) for queue in queues)
+    """Throw away all messages that wait, and the rings at the workers' door; returns how many those were."""
+    return _rings_left(copies=0) + sum(len(_taken(broker, queue, copies=0)) for queue in queues)
 
 
 def double_messages(broker: Broker, queues: Iterable[str] = QUEUES) -> int:
-    """Put each message that waits back twice, the same id on both; returns how many those were."""
-    return sum(len(_taken(broker, queue, copies=2)) for queue in queues)
+    """Put each message that waits back twice, the same id on both, and each ring; returns how many those were."""
+    return _rings_left(copies=2) + sum(len(_taken(broker, queue, copies=2)) for queue in queues)
+
+
+def _rings_left(*, copies: int) -> int:
+    """Make so many of each ring that lies at the door; returns how many there were."""
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        waiting = int(str(redis.llen(door())))
+        if waiting:
+            redis.delete(door())
+            if copies:
+                redis.lpush(door(), *[b""] * (copies * waiting))
+        return waiting
 
 
 def _taken(broker: Broker, name: str, *, copies: int) -> list[str]:

@@ -54,9 +54,24 @@ def redis_url(worker: str) -> str:
     return os.environ["DEEPSPACE_TEST_REDIS"].removesuffix("/0") + f"/{number}"
 
 
+def redis_url_beside(url: str) -> str:
+    """Return the URL of another database of the worker's, for a second system: workers wait for runs in theirs."""
+    address, _slash, number = url.rpartition("/")
+    return f"{address}/{int(number) + 8}"
+
+
 def metrics_dir(worker: str) -> str:
     """Return the folder of the worker's own figures."""
     return str(Path(os.environ["DEEPSPACE_TEST_HOME"]) / f"metrics-{worker}")
 
 
-__all__ = ["APP", "OWNER", "TestServices", "are_running", "database_url", "metrics_dir", "redis_url"]
+__all__ = [
+    "APP",
+    "OWNER",
+    "TestServices",
+    "are_running",
+    "database_url",
+    "metrics_dir",
+    "redis_url",
+    "redis_url_beside",
+]

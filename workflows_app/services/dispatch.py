@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import transaction
 
 from config.broker import broker_errors
+from workflows_app.services.doorbell import BUTTON
 
 ADVANCE = "workflows.advance"
 # A ring that nobody heard in this time is worth nothing: the reaper has rung again.
@@ -99,7 +100,12 @@ def ring_later(*, at_once: bool = False) -> None:
 
 
 def ring() -> bool:
-    """Call a worker; False, and a line in the log, when the broker does not take the message."""
+    """Call a worker, at its door or else through the broker; False when neither took it."""
+    return BUTTON.press() or ring_through_broker()
+
+
+def ring_through_broker() -> bool:
+    """Call a worker by a message; False, and a line in the log, when the broker does not take it."""
     try:
         current_app.send_task(ADVANCE, queue=settings.WORKFLOW_QUEUE, expires=EXPIRES_SECONDS, **_LIGHTLY)
     except broker_errors() as error:

@@ -16,6 +16,7 @@ from accounts_app.tenancy.context import current_organization_id, current_tenant
 from workflows_app.contracts import Json, StageSpec, StepSpec
 from workflows_app.engine.state import Fact
 from workflows_app.models import RunScope, WorkflowRun
+from workflows_app.selectors import startable_query
 from workflows_app.services.dispatch import ring_later
 from workflows_app.services.store import config_of, event_json
 
@@ -41,10 +42,15 @@ class NewRun:
     branch: int | None = None
 
 
-def run_insert(new: NewRun) -> WorkflowRun | None:
+class NotStartable(Exception):
+    """The tenant may not start this version, in this workspace."""
+
+
+def run_insert(new: NewRun, *, workspace_key: str | None = None) -> WorkflowRun | None:
     """Insert the run, ready for a worker, in the open transaction.
 
-    None when there is a run of that key already, or an unfinished one about that subject.
+    With ``workspace_key`` only if the tenant may start the version there, which is found out in the same exchange (else
+    raises NotStartable). None when there is a run of that key already, or an unfinished one about that subject.
     """
     config = config_of(new.config_id)
     run = WorkflowRun(
@@ -65,7 +71,8 @@ def run_insert(new: NewRun) -> WorkflowRun | None:
         parent_id=new.parent_id,
         branch=new.branch,
     )
-    return run if history_begin(run, [_created(run, config.version)]) else None
+    guard = startable_query(new.config_id, workspace_key) if workspace_key is not None else None
+    return run if history_begin(run, [_created(run, config.version)], guard=guard) else None
 
 
 def run_columns() -> dict[str, Any]:
@@ -78,10 +85,11 @@ def run_columns() -> dict[str, Any]:
     }
 
 
-def history_begin(run: WorkflowRun, facts: Iterable[Fact]) -> bool:
+def history_begin(run: WorkflowRun, facts: Iterable[Fact], *, guard: tuple[str, list[Any]] | None = None) -> bool:
     """Insert the run's row and its first events, and call a worker after the commit.
 
-    False, and nothing done, as `run_insert` says.
+    ``guard`` is a query, and its values, without whose row nothing is inserted (raises NotStartable). False, and
+    nothing done, as `run_insert` says.
     """
     events = []
     for seq, fact in enumerate(facts, start=1):
@@ -90,9 +98,13 @@ def history_begin(run: WorkflowRun, facts: Iterable[Fact]) -> bool:
         events.append(event)
     run.created_at = timezone.now()
     columns = {name: getattr(run, name) for name in _COLUMNS}
+    query, values = f"{_INSERT} WHERE EXISTS ({guard[0]})" if guard else _INSERT, guard[1] if guard else []
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [_dumped(columns), _dumped(events)])
-        (is_alone,) = cursor.fetchone()
+        cursor.execute(query, [_dumped(columns), _dumped(events), *values])
+        row = cursor.fetchone()
+    if row is None:
+        raise NotStartable
+    (is_alone,) = row
     if is_alone is None:
         return False
     ring_later(at_once=is_alone)

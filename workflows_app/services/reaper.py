@@ -19,7 +19,7 @@ from workflows_app.metrics import forced_end_counted
 from workflows_app.models import RunStatus, WorkflowRun
 from workflows_app.models.run import FINISHED, UNFINISHED
 from workflows_app.services.controls import run_cancel
-from workflows_app.services.dispatch import ring
+from workflows_app.services.dispatch import ring_through_broker
 from workflows_app.services.store import machine_of, machine_write
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def _ring_for_the_rest() -> int:
     with transaction.atomic():
         ready = WorkflowRun.objects.filter(is_ready=True)[:MOST_RINGS].count()
     rings = max(0, min(ready, MOST_RINGS - _lying_in_the_broker())) if ready else 0
-    return sum(ring() for _ in range(rings))
+    return sum(ring_through_broker() for _ in range(rings))
 
 
 def _lying_in_the_broker() -> int:

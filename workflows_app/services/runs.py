@@ -16,7 +16,7 @@ from workflows_app.exceptions import RunActive
 from workflows_app.models import RunScope, WorkflowConfig, WorkflowRun
 from workflows_app.models.config import STARTABLE
 from workflows_app.selectors import config_startable, configs_readable, run_detail, template_published
-from workflows_app.services.inserts import NewRun, run_insert
+from workflows_app.services.inserts import NewRun, NotStartable, run_insert
 from workflows_app.services.store import config_keep, config_of
 
 
@@ -41,15 +41,10 @@ def run_start(
     returns the run that exists. Raises NotFound (no such version), InvalidInput (stage, action, steps), RunActive
     (the subject has an unfinished run), Conflict (same key, other fields).
     """
-    if not config_startable(config_id, workspace_key):
-        existing = _same_start(key, fingerprint_of(config_id, stage, subject_id))
-        if existing is None:
-            raise NotFound
-        return existing
-    spec = _stage(config_of(config_id), stage)
-    chosen = _distinct(steps) if steps else _steps(spec, step_filter)
-    return _start_once(
-        NewRun(
+    fingerprint = fingerprint_of(config_id, stage, subject_id)
+    try:
+        spec, chosen = _asked_for(config_id, workspace_key, stage, step_filter, steps)
+        new = NewRun(
             config_id=config_id,
             stage=spec,
             steps=chosen,
@@ -58,9 +53,14 @@ def run_start(
             context=context or {},
             subject_id=subject_id,
             stream_id=stream_id,
-            fingerprint=fingerprint_of(config_id, stage, subject_id),
+            fingerprint=fingerprint,
         )
-    )
+        return _start_once(new, workspace_key=workspace_key)
+    except NotStartable:
+        existing = _same_start(key, fingerprint)
+        if existing is None:
+            raise NotFound from None
+        return existing
 
 
 @transaction.atomic
@@ -99,9 +99,22 @@ def execution_start(
     return run
 
 
-def _start_once(new: NewRun) -> RunRef:
+def _asked_for(
+    config_id: UUID, workspace_key: str, stage: str, step_filter: str | None, steps: tuple[StepSpec, ...]
+) -> tuple[StageSpec, tuple[StepSpec, ...]]:
+    try:
+        spec = _stage(config_of(config_id), stage)
+        return spec, _distinct(steps) if steps else _steps(spec, step_filter)
+    except (InvalidInput, WorkflowConfig.DoesNotExist):
+        # What is in a version is told only to those who may start it.
+        if not config_startable(config_id, workspace_key):
+            raise NotStartable from None
+        raise
+
+
+def _start_once(new: NewRun, *, workspace_key: str | None = None) -> RunRef:
     # Most starts are new: an earlier one of the key is looked for when the insert was refused.
-    run = run_insert(new)
+    run = run_insert(new, workspace_key=workspace_key)
     if run is None:
         existing = _same_start(new.key, new.fingerprint)
         if existing is None:

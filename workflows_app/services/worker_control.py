@@ -29,5 +29,7 @@ def worker_state(state: Any, **_options: Any) -> dict[str, Any]:
 @control_command(name=DRAIN)
 def worker_drain(state: Any, **_options: Any) -> dict[str, Any]:
     """Leave as after SIGTERM: take nothing more, finish the steps under way, hand the runs over."""
-    os.kill(os.getpid(), signal.SIGTERM)
+    # Celery takes a second one for impatience.
+    if not DRAINING.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
     return {"place": worker_name()}

@@ -9,10 +9,11 @@ from uuid import UUID
 
 from celery import current_app
 from django.db.models.functions import Now
+from kombu import Connection
 
 from accounts_app.services.audit import audit_record
 from accounts_app.tenancy.context import operator_atomic
-from config.broker import broker_errors
+from config.broker import broker_ask, broker_errors
 from workflows_app.exceptions import BrokerAway
 from workflows_app.models import WorkflowRun
 from workflows_app.services.worker_control import DRAIN, STATE
@@ -86,10 +87,15 @@ def workers_left(*, places: Collection[str], timeout: float) -> set[str]:
 
 
 def _asked(command: str, patience: float, names: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
-    try:
-        answers = current_app.control.broadcast(
-            command, reply=True, timeout=patience, destination=None if names is None else sorted(names)
+    destination = None if names is None else sorted(names)
+
+    def ask(connection: Connection) -> Any:
+        return current_app.control.broadcast(
+            command, reply=True, timeout=patience, destination=destination, connection=connection
         )
+
+    try:
+        answers = broker_ask(ask)
     except broker_errors() as error:
         raise BrokerAway from error
     return {name: said for answer in answers or [] for name, said in answer.items() if "place" in said}

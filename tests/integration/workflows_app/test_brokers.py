@@ -28,6 +28,8 @@ from tests.support.processes import wait_until
 from tests.support.stack import Stack, wait_ready
 from tests.support.upstream import Behaviour
 from workflows_app.models import RunEvent, WorkflowRun
+from workflows_app.services import dispatch
+from workflows_app.services.doorbell import BUTTON
 from workflows_app.services.runs import execution_start
 from workflows_app.services.workers import workers_list
 
@@ -83,6 +85,18 @@ def test_runs_are_carried_out(stack: Stack, account: Account) -> None:
     check_invariants(account, start(account))
     part = stack_ready(stack)
     assert (part["state"], part["waiting"]["work"]) == ("ok", 0)
+
+
+@pytest.mark.parametrize("away", ["door", "broker"])
+def test_either_way_of_a_ring_calls_a_worker(
+    stack: Stack, account: Account, monkeypatch: pytest.MonkeyPatch, away: str
+) -> None:
+    """No reaper runs here: the only ring is the start's."""
+    if away == "door":
+        monkeypatch.setattr(BUTTON, "press", lambda: False)
+    else:
+        monkeypatch.setattr(dispatch, "ring_through_broker", lambda: False)
+    all_completed(executions(account.tenant, 1, {"action": "save_brief"}, brief="Tea."))
 
 
 def stack_ready(stack: Stack) -> Any:

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
-from django.utils import timezone
 
 from accounts_app.tenancy.context import Tenant, operator_atomic, operator_context
 from tests.factories.statistics import Ending, Past, run_with_past
@@ -120,7 +119,10 @@ class beside:  # noqa: N801 - reads as a word: with beside(work)
 
 
 def run_ends_now(tenant: Tenant, config: WorkflowConfig) -> UUID:
-    ended = timezone.now()
+    # As the engine does: the database's time, within the transaction that writes it.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (ended,) = cursor.fetchone()
     took = timedelta(seconds=3)
     return run_with_past(tenant, config, Past(ended - took, timedelta(0), (Ending("completed", took),)))
 

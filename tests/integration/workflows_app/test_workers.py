@@ -34,6 +34,7 @@ from workflows_app.selectors import run_events, run_get, run_steps
 from workflows_app.services.configs import config_for
 from workflows_app.services.controls import run_cancel
 from workflows_app.services.dispatch import ring
+from workflows_app.services.doorbell import door
 from workflows_app.services.runs import run_start
 
 pytestmark = pytest.mark.usefixtures("stack")
@@ -179,7 +180,7 @@ def test_a_lost_message_is_sent_again(stack: Stack, tenant_with_money: Account) 
     stack.model_worker.kill9()
     run_id = start(tenant_with_money)
     with redis.Redis.from_url(settings.REDIS_URL) as broker:
-        assert broker.delete(settings.WORKFLOW_QUEUE) == 1
+        assert broker.delete(door()) == 1
     wait_ready(stack.spawn_worker("model"))
     stack.spawn_beat()
     check_invariants(tenant_with_money, run_id)

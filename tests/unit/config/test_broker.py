@@ -16,6 +16,7 @@ from tests.fixtures.brokers import AnyBroker
 from tests.support.faults import double_messages, drop_messages, drop_postgres_connections, kill_worker
 from tests.support.processes import Process, wait_until
 from tests.support.services import database_url
+from workflows_app.services.workers import workers_list
 
 
 def some_queue() -> str:
@@ -67,6 +68,12 @@ def test_a_connection_that_is_older_than_the_broker_is_made_anew(broker: AnyBrok
     broker.restart()
     send(name)
     assert queue_depths([name]) == {name: 3}
+
+
+def test_workers_are_asked_over_a_connection_that_is_older_than_the_broker(broker: AnyBroker, db: None) -> None:
+    send(some_queue())
+    broker.restart()
+    assert workers_list(patience=0.2) == []
 
 
 def test_probe_and_figures_tell_what_waits(broker: AnyBroker, client: Client, db: None) -> None:

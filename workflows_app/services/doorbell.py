@@ -104,8 +104,13 @@ class Doorkeeper(threading.Thread):
         """Wait for rings until the worker leaves."""
         redis = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=10 * _WATCH)
         while not self._leaving.is_set():
-            if self._hands.wait_free(self._limit, _WATCH) and self._rung(redis):
-                self._open()
+            try:
+                if self._hands.wait_free(self._limit, _WATCH) and self._rung(redis):
+                    self._open()
+            except Exception:
+                # A worker that hears nothing would look idle for ever.
+                logger.exception("workflow.doorkeeper_failed")
+                self._leaving.wait(_WATCH)
 
     def _rung(self, redis: Redis) -> bool:
         try:
@@ -115,13 +120,16 @@ class Doorkeeper(threading.Thread):
             return False
 
     def _open(self) -> None:
-        try:
-            if not self._leaving.is_set():
+        if not self._leaving.is_set():
+            try:
                 self._answer()
+            except RuntimeError:
+                logger.info("workflow.ring_passed_on")
+            else:
                 return
-        except RuntimeError:
-            logger.info("workflow.ring_passed_on")
         BUTTON.press()
+        # Somebody else is to hear it.
+        self._leaving.wait(_WATCH)
 
 
 BUTTON = Button()

@@ -120,9 +120,24 @@ def test_a_ring_that_a_closed_pool_heard_is_passed_on(keep: Keep, redis: "Redis"
     assert Button().press()
     assert heard.wait(60)
     keep(lambda: answered.append(1), Hands())
-    # The closed one may hear it again and again, until it has left.
     wait_until(lambda: bool(answered))
     assert closed.is_alive()
+
+
+@pytest.mark.usefixtures("redis")
+def test_a_doorkeeper_survives_an_answer_that_fails(keep: Keep, caplog: pytest.LogCaptureFixture) -> None:
+    answered = list[int]()
+
+    def answer() -> None:
+        answered.append(1)
+        if len(answered) == 1:
+            raise ValueError
+
+    keep(answer, Hands())
+    assert Button().press()
+    assert Button().press()
+    wait_until(lambda: len(answered) == 2)
+    assert [record.message for record in caplog.records] == ["workflow.doorkeeper_failed"]
 
 
 def test_a_doorkeeper_goes_on_when_its_redis_is_back(keep: Keep, redis: "Redis", redis_gate: Gate) -> None:

@@ -1,8 +1,8 @@
 """The quick way of a ring to a worker: a list in Redis, at which every worker with a free hand waits.
 
 A message of Celery's passes a publisher, a consumer and a request before a thread hears it, which takes longer than
-a run of five trivial steps. Redis is away, or nobody waits there: the broker's message is the sure way, and the
-reaper's only one (`workflows_app.services.dispatch`).
+a run of five trivial steps. It is the way around a Redis that is away, and the reaper's, which brings what was not
+heard here (`workflows_app.services.dispatch`).
 """
 
 import logging

@@ -158,13 +158,18 @@ def _stopped(claim: Claim, under_way: Attempt, lease: Lease, live: LiveRun) -> C
 
 
 def _recorded(record: Callable[[], Answer]) -> Answer:
-    """Write what happened, through a short absence of the database: the step's result is in no other place."""
-    patience = time.monotonic() + settings.WORKFLOW_LEASE_SECONDS
+    """Write what happened, through a short absence of the database: the step's result is in no other place.
+
+    It is tried again for a lease from the first failure on, however long that was in coming.
+    """
+    patience = None
     while True:
         try:
             return record()
         except (OperationalError, InterfaceError):
-            if time.monotonic() > patience:
+            now = time.monotonic()
+            patience = patience or now + settings.WORKFLOW_LEASE_SECONDS
+            if now > patience:
                 raise
             connection.close()
             time.sleep(0.2)

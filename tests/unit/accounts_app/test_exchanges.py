@@ -114,9 +114,10 @@ def test_other_protocols_see_the_tenant_too() -> None:
 
 
 def test_a_cursor_of_the_server_is_declared_for_the_tenant() -> None:
-    User.objects.create(email="stream@example.com")
+    email = f"{uuid.uuid4().hex}@example.com"
+    User.objects.create(email=email)
     with operator_atomic("test"):
-        assert [user.email for user in User.objects.iterator()] == ["stream@example.com"]
+        assert [user.email for user in User.objects.filter(email=email).iterator()] == [email]
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('app.operator')")
             assert cursor.fetchone() == ("test",)

@@ -59,7 +59,7 @@ def test_a_redis_that_is_away_is_left_alone_for_a_while(settings: Settings, capl
     here, button = settings.REDIS_URL, Button()
     settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
     assert not button.press()
-    assert [record.message for record in caplog.records] == ["workflow.doorbell_failed"]
+    assert "workflow.doorbell_failed" in caplog.messages
     settings.REDIS_URL = here
     assert not button.press()
     assert Button().press()
@@ -137,7 +137,7 @@ def test_a_doorkeeper_survives_an_answer_that_fails(keep: Keep, caplog: pytest.L
     assert Button().press()
     assert Button().press()
     wait_until(lambda: len(answered) == 2)
-    assert [record.message for record in caplog.records] == ["workflow.doorkeeper_failed"]
+    assert "workflow.doorkeeper_failed" in caplog.messages
 
 
 def test_a_doorkeeper_goes_on_when_its_redis_is_back(keep: Keep, redis: "Redis", redis_gate: Gate) -> None:

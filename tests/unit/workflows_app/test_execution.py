@@ -4,11 +4,13 @@ import threading
 import time
 import uuid
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.conf import settings as project
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import get_language, override
 
@@ -24,10 +26,11 @@ from workflows_app.contracts import RunDetail, StepContext, StepResult
 from workflows_app.exceptions import RunActive, RunStateConflict, StepFailed, StepStopped
 from workflows_app.models import WorkflowRun
 from workflows_app.selectors import run_events, run_get, run_steps
-from workflows_app.services.claims import run_claim
+from workflows_app.services import execution
+from workflows_app.services.claims import Claim, run_claim
 from workflows_app.services.controls import run_cancel, run_retry
 from workflows_app.services.execution import DRAINING, run_advance
-from workflows_app.services.records import record_completed
+from workflows_app.services.records import record_completed, record_row
 from workflows_app.signals import run_finished, step_finished
 
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -449,6 +452,24 @@ def test_a_result_survives_that_the_database_drops_its_connections() -> None:
     with handlers(cut=cut, first=note):
         detail = advanced(tenant, started(tenant, "cut", "first").id)
     assert (calls, detail.status) == ([1], "completed")
+
+
+def test_a_result_survives_a_database_that_fails_after_a_whole_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement may hang until its connection is cut, for longer than whoever waits for it would be patient."""
+    failed: list[float] = []
+
+    def failing(*given: Any, **options: Any) -> Claim:
+        if not failed:
+            failed.append(time.monotonic())
+            time.sleep(1.2 * project.WORKFLOW_LEASE_SECONDS)
+            raise OperationalError
+        return record_row(*given, **options)
+
+    monkeypatch.setattr(execution, "record_row", failing)
+    tenant = owner()
+    with handlers(first=note):
+        assert advanced(tenant, started(tenant, "first").id).status == "completed"
+    assert failed
 
 
 def test_an_interrupted_service_is_a_failure_that_may_pass() -> None:

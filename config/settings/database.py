@@ -25,13 +25,12 @@ _database: dict[str, Any] = environ.Env.db_url_config(_url())
 _database["ENGINE"] = "accounts_app.tenancy.postgresql"
 _database["OPTIONS"] = _database.get("OPTIONS", {}) | {
     # A pool instead of CONN_MAX_AGE: under ASGI a request may run in any thread. Its pauses between attempts to
-    # reconnect double; beginning anew after 5 s, it is back a second after the server is.
+    # reconnect double; beginning anew after 5 s, it is back a second after the server is. A connection that died while
+    # idle (a restart, a failover) is replaced, not handed out (accounts_app.tenancy.postgresql.liveness).
     "pool": {"min_size": 1, "max_size": 16, "timeout": 5, "max_idle": 60, "reconnect_timeout": 5},
     # PgBouncer in transaction mode keeps no session state.
     "prepare_threshold": None,
     "connect_timeout": 5,
 }
-# A pooled connection that died while idle (a restart, a failover) is replaced, not handed out.
-_database["CONN_HEALTH_CHECKS"] = True
 _database["DISABLE_SERVER_SIDE_CURSORS"] = True
 DATABASES = {"default": _database}

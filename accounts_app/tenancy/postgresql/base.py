@@ -12,8 +12,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql import base
 from psycopg import Copy
 from psycopg.pq import TransactionStatus
+from psycopg_pool import ConnectionPool
 
 from accounts_app.tenancy import context
+from accounts_app.tenancy.postgresql.liveness import connection_check, connection_given_back
 
 _APPLY = (
     "SELECT set_config('app.organization_id', %s, true), set_config('app.user_id', %s, true),"
@@ -59,6 +61,8 @@ class Cursor(base.Cursor):  # type: ignore[misc, name-defined]
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    # Django's, one for each alias.
+    _connection_pools: "dict[str, ConnectionPool[Any]]"
     _is_connecting = False
     # What the next statement has to be preceded by.
     _begin = False
@@ -66,6 +70,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_connection_params(self) -> dict[str, Any]:
         return super().get_connection_params() | {"cursor_factory": Cursor}
+
+    @property
+    def pool(self) -> "ConnectionPool[Any] | None":
+        options = self.settings_dict["OPTIONS"].get("pool")
+        if options and self.alias not in self._connection_pools:
+            # Django's own, but for the check: it asks the server before each use, or never.
+            parameters = self.get_connection_params() | {"autocommit": True}
+            pool = ConnectionPool(
+                kwargs=parameters,
+                open=False,
+                configure=self._configure_connection,  # type: ignore[attr-defined]
+                check=connection_check,
+                **options,
+            )
+            self._connection_pools.setdefault(self.alias, pool)
+        return super().pool  # type: ignore[misc, no-any-return]
 
     def init_connection_state(self) -> None:
         # A process's first connection asks the server for its version, before any transaction and for nobody.
@@ -117,6 +137,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _rollback(self) -> None:
         self._owe_nothing()
         super()._rollback()  # type: ignore[misc]
+
+    def _close(self) -> None:
+        if self.connection is not None:
+            connection_given_back(self.connection)
+        super()._close()  # type: ignore[misc]
 
     def create_cursor(self, name: str | None = None):  # type: ignore[no-untyped-def]
         # Outside a transaction the policies see no tenant and every query would quietly find nothing.

@@ -16,3 +16,5 @@ GATEWAY_REPLAY_LIMIT = positive_int("GATEWAY_REPLAY_LIMIT", 1024 * 1024)
 GATEWAY_CARD_SECONDS = positive_int("GATEWAY_CARD_SECONDS", 30)
 # How long a process goes on trying to settle a call while Postgres is away; afterwards its lease decides.
 GATEWAY_SETTLE_SECONDS = positive_int("GATEWAY_SETTLE_SECONDS", 300)
+# How long (milliseconds) a settlement that nobody waits for may wait for others to be written with it.
+GATEWAY_SETTLE_WITHIN_MS = positive_int("GATEWAY_SETTLE_WITHIN_MS", 20)

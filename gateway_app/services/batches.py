@@ -28,14 +28,49 @@ class Batch(Generic[T, R]):
         self._of_all = of_all
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._worker: asyncio.Task[None] | None = None
+        # What has time, until its alarm.
+        self._resting: list[tuple[T, asyncio.Future[R]]] = []
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def do(self, item: T) -> R:
         """Return the item's result; raises what its work raised. Leaving early does not undo the work."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        self._start()
+        return await future
+
+    async def do_within(self, seconds: float, item: T) -> R:
+        """The same for an item that nobody waits for: it rests for so long at most, and goes with more of its kind.
+
+        Half a batch of them rests no longer.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[R] = loop.create_future()
+        self._resting.append((item, future))
+        if len(self._resting) >= self._most // 2:
+            self.wake()
+        elif self._alarm is None:
+            self._alarm = loop.call_later(seconds, self.wake)
+        return await future
+
+    @property
+    def has_resting(self) -> bool:
+        """Whether there are items that rest."""
+        return bool(self._resting)
+
+    def wake(self) -> None:
+        """Let what rests stand in line, before whatever is asked for from now on."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._resting:
+            self._waiting += self._resting
+            self._resting = []
+            self._start()
+
+    def _start(self) -> None:
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._run())
-        return await future
 
     async def _run(self) -> None:
         while self._waiting:

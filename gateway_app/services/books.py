@@ -46,15 +46,25 @@ def books_write(item: Item) -> Answer:
     return written
 
 
-async def abooks_write(item: Item) -> Answer:
+async def abooks_write(item: Item, *, within: float = 0.0) -> Answer:
     """Write one item, together with others of the moment, and commit; return its answer.
 
+    One that nobody waits for may be written ``within`` so many seconds, together with more.
     Raises django.db.OperationalError when PostgreSQL cannot be reached or gave up.
     """
     try:
-        return await _lanes().lane(item.organization_id).do(item)
+        return await _lanes().lane(item.organization_id).do(item, within=within)
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise OperationalError(str(error)) from error
+
+
+# What the books say to who finds too little money. Nothing is left of such an item: it can be asked for again.
+_WITHOUT_MONEY = {"insufficient_funds", "budget_exceeded"}
+
+
+def _may_get_less(item: Item) -> bool:
+    """Whether too little money does not refuse ``item``, but makes less of it: a cheaper model, a shortfall."""
+    return item.do == "settle" or bool(item.row.get("cheaper"))
 
 
 class ConnectionLost(psycopg.OperationalError):
@@ -69,9 +79,25 @@ class Lane:
         # Tried again, an opening that was committed would only be refused as one that is there already.
         self._batch = Batch[Item, Answer](self._write, of_all=(ConnectionLost,))
 
-    async def do(self, item: Item) -> Answer:
-        """Write ``item`` with whatever else waits; return its answer. Raises psycopg.Error."""
-        return await self._batch.do(item)
+    async def do(self, item: Item, *, within: float = 0.0) -> Answer:
+        """Write ``item`` with whatever else waits; return its answer. Raises psycopg.Error.
+
+        What rests gives money back: nobody is refused any, nor given less, because of it.
+        """
+        if within:
+            return await self._batch.do_within(within, item)
+        has_resting = self._batch.has_resting
+        if has_resting and _may_get_less(item):
+            self._batch.wake()
+        answer = await self._batch.do(item)
+        if has_resting and answer["outcome"] in _WITHOUT_MONEY:
+            self._batch.wake()
+            answer = await self._batch.do(item)
+        return answer
+
+    def wake(self) -> None:
+        """Let what rests be written now."""
+        self._batch.wake()
 
     async def close(self) -> None:
         """Close the connection; the next item opens another."""
@@ -116,6 +142,11 @@ class Lanes:
         """Return the organization's lane."""
         return self._lanes[organization_id.int % LANES]
 
+    def wake(self) -> None:
+        """Let what rests in any of them be written now."""
+        for lane in self._lanes:
+            lane.wake()
+
     async def close(self) -> None:
         """Close every connection."""
         for lane in self._lanes:
@@ -131,6 +162,11 @@ def _lanes() -> Lanes:
     if lanes is None or lanes.pid != os.getpid():
         lanes = _all[loop] = Lanes()
     return lanes
+
+
+def books_wake() -> None:
+    """Let what rests in the running event loop be written now."""
+    _lanes().wake()
 
 
 async def books_close() -> None:

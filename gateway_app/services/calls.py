@@ -24,6 +24,8 @@ from gateway_app.services.rows import answer_row, attempt_row, call_row, charge_
 LEASE_MARGIN = 30.0
 # An answer that outgrows its hold is given this much more at a time, so that long ones do not write at every token.
 EXTENSION = 1.5
+# So many times what is held for a call is plenty.
+PLENTY = 100
 
 
 def opening(call: Call) -> Item:
@@ -108,6 +110,11 @@ def foreseen(call: Call, item: Item) -> Settlement | None:
         return None
     balance = call.balance_usd + call.hold_usd - due
     return Settlement(cost_usd=item.row["cost_usd"], charged_usd=due, balance_usd=balance)
+
+
+def leaves_plenty(call: Call) -> bool:
+    """Whether the wallet had many times over what is held for ``call``: who else spends of it misses none of that."""
+    return call.balance_usd is not None and call.balance_usd >= call.hold_usd * PLENTY
 
 
 def settled(call: Call, ending: Ending, answer: Answer) -> Settlement:

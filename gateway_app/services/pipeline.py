@@ -94,14 +94,15 @@ def begin(call: Call) -> None:
         connection_release()
 
 
-async def asettle(call: Call, ending: Ending, item: Item) -> Settlement:
+async def asettle(call: Call, ending: Ending, item: Item, *, within: float = 0.0) -> Settlement:
     """Book how ``call`` ended, once; ``item`` is its `calls.settlement`. Run it shielded from cancellation.
 
+    One that nobody waits for may be written ``within`` so many seconds, together with others.
     Raises CallTakenOver when somebody else has settled it, django.db.OperationalError when PostgreSQL is away: then it
     can be tried again as often as one likes.
     """
     with _timed(call, "settle"):
-        return calls.settled(call, ending, await abooks_write(item))
+        return calls.settled(call, ending, await abooks_write(item, within=within))
 
 
 def settle(call: Call, ending: Ending) -> Settlement:

@@ -1,6 +1,6 @@
 """The end of a call in the books: exactly once, whoever leaves meanwhile, also when Postgres is away for a while.
 
-The answer does not wait where its cost is certain and held (docs/adr/0018).
+The answer does not wait where its cost is certain and held; nor is its settlement in a hurry then (docs/adr/0018).
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError
 from gateway_app.contracts import Ending, Settlement
 from gateway_app.exceptions import CallTakenOver
 from gateway_app.services import calls
-from gateway_app.services.books import Item
+from gateway_app.services.books import Item, books_wake
 from gateway_app.services.call import Call
 from gateway_app.services.pipeline import afinish, asettle
 
@@ -56,6 +56,7 @@ async def settled_all(seconds: float) -> None:
     loop = asyncio.get_running_loop()
     tasks = [task for task in _running if task.get_loop() is loop]
     if tasks:
+        books_wake()
         await asyncio.wait(tasks, timeout=seconds)
 
 
@@ -77,10 +78,11 @@ async def _settle(call: Call, ending: Ending, booked: Booked) -> None:
     result = None
     try:
         item = calls.settlement(call, ending)
-        told = calls.foreseen(call, item)
-        if told is not None:
+        within = 0.0
+        if told := calls.foreseen(call, item):
             _tell(booked, told)
-        result = await _until_back(call, ending, item)
+            within = settings.GATEWAY_SETTLE_WITHIN_MS / 1000 if calls.leaves_plenty(call) else 0.0
+        result = await _until_back(call, ending, item, within=within)
     except CallTakenOver:
         logger.warning("v1.taken_over", extra={"call_id": str(call.id), "ending": ending.value})
     except Exception:
@@ -97,12 +99,12 @@ def _tell(booked: Booked, result: Settlement | None) -> None:
         booked.set_result(result)
 
 
-async def _until_back(call: Call, ending: Ending, item: Item) -> Settlement:
+async def _until_back(call: Call, ending: Ending, item: Item, *, within: float = 0.0) -> Settlement:
     deadline = time.monotonic() + settings.GATEWAY_SETTLE_SECONDS
     pause = _FIRST_PAUSE
     while True:
         try:
-            return await asettle(call, ending, item)
+            return await asettle(call, ending, item, within=within)
         except _AWAY:
             if time.monotonic() + pause > deadline:
                 raise

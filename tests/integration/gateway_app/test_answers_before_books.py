@@ -4,7 +4,9 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+from pytest_django import Settings
 
+from gateway_app.services import calls
 from gateway_app.services.pg_wire import Wire
 from tests.factories.gateway import cost
 from tests.support.accounts import Account, account_create
@@ -88,6 +90,37 @@ def test_the_next_call_finds_what_the_last_one_gave_back(committed_db: None, ups
         held = Decimal(visits[0].headers["x-deepspace-hold"])
         assert held < Decimal("0.0018") < 2 * held, "there must be money for one hold at a time"
         assert Decimal(visits[-1].headers["x-deepspace-balance"]) < held
+        assert (await edge.ask(max_tokens=200)).status == 402
+
+    on_edge(account.secret, work)
+    assert_settled(account.organization_id, paid_in="0.0018")
+
+
+def test_settlements_that_nobody_waits_for_are_written_together(
+    account: Account, upstream: ScriptedUpstream, books: Books, settings: Settings
+) -> None:
+    settings.GATEWAY_SETTLE_WITHIN_MS = 1_000
+    books.gate.set()
+
+    async def work(edge: Edge) -> None:
+        assert [(await edge.ask(max_tokens=200)).status for _number in range(5)] == [200] * 5
+        await books.are_asked()
+
+    on_edge(account.secret, work)
+    assert_settled(account.organization_id)
+    assert books.waiting < 5
+
+
+def test_money_that_is_to_come_back_is_there_for_the_next_call(
+    committed_db: None, upstream: ScriptedUpstream, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the settlement before it may rest."""
+    settings.GATEWAY_SETTLE_WITHIN_MS = 60_000
+    monkeypatch.setattr(calls, "PLENTY", 0)
+    account = account_create(balance=Decimal("0.0018"))
+
+    async def work(edge: Edge) -> None:
+        assert [(await edge.ask(max_tokens=200)).status for _number in range(3)] == [200] * 3
         assert (await edge.ask(max_tokens=200)).status == 402
 
     on_edge(account.secret, work)

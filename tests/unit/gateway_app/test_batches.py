@@ -77,3 +77,42 @@ def test_whoever_leaves_does_not_undo_the_work() -> None:
         return work.batches
 
     assert asyncio.run(scene()) == [[1], [2]]
+
+
+def test_what_nobody_waits_for_rests_until_its_alarm_and_goes_together() -> None:
+    async def scene() -> tuple[list[int], list[list[int]]]:
+        work = Work()
+        batch = Batch(work)
+        resting = [asyncio.create_task(batch.do_within(0.05, number)) for number in (1, 2)]
+        await asyncio.sleep(0)
+        assert await batch.do(3) == 6
+        assert batch.has_resting
+        return await asyncio.gather(*resting), work.batches
+
+    assert asyncio.run(scene()) == ([2, 4], [[3], [1, 2]])
+
+
+def test_half_a_batch_rests_no_longer() -> None:
+    async def scene() -> list[list[int]]:
+        work = Work()
+        batch = Batch(work, most=4)
+        await asyncio.gather(*(batch.do_within(3600, number) for number in (1, 2)))
+        assert not batch.has_resting
+        return work.batches
+
+    assert asyncio.run(scene()) == [[1, 2]]
+
+
+def test_what_is_woken_stands_before_what_is_asked_for_later() -> None:
+    async def scene() -> list[list[int]]:
+        work = Work()
+        batch = Batch(work)
+        resting = asyncio.create_task(batch.do_within(3600, 1))
+        first = asyncio.create_task(batch.do(2))
+        await asyncio.sleep(0)
+        batch.wake()
+        await asyncio.gather(resting, first, batch.do(3), batch.do(4))
+        batch.wake()
+        return work.batches
+
+    assert asyncio.run(scene()) == [[2, 1], [3, 4]]

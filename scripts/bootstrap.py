@@ -126,7 +126,7 @@ def make_environment() -> None:
     except ImportError:
         remedy = f"apt-get install python{sys.version_info[0]}.{sys.version_info[1]}-venv"
         raise StepError(f"This Python cannot make virtual environments. On Debian and Ubuntu: {remedy}") from None
-    clear = ["--clear"] if VENV.exists() and not _runs(PYTHON) else []
+    clear = ["--clear"] if VENV.exists() and not _is_this_python(PYTHON) else []
     execute([sys.executable, "-m", "venv", *clear, str(VENV)], "The virtual environment could not be made.")
 
 
@@ -232,9 +232,10 @@ def _major_of(npm: str) -> int:
         return 0
 
 
-def _runs(python: Path) -> bool:
+def _is_this_python(python: Path) -> bool:
+    """Whether it runs, and is ours: what one build has installed need not run on another of the same version."""
     try:
-        wanted = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+        wanted = f"import sys; sys.exit([sys.version, sys.base_prefix] != {[sys.version, sys.base_prefix]!r})"
         done = subprocess.run([python, "-c", wanted], capture_output=True, timeout=60, check=False)  # noqa: S603
     except OSError:
         return False

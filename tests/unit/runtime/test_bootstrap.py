@@ -48,6 +48,22 @@ def test_step_that_fails_is_done_again(checkout: Path) -> None:
     assert not step.is_done()
 
 
+def test_environment_of_another_python_is_made_anew(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of the same version: what is installed for one build may not load in another."""
+    environment = checkout / ".venv"
+    monkeypatch.setattr(bootstrap, "VENV", environment)
+    monkeypatch.setattr(bootstrap, "PYTHON", environment / "bin" / "python")
+    bootstrap.make_environment()
+    installed = environment / "installed"
+    installed.touch()
+
+    bootstrap.make_environment()
+    assert installed.exists()
+    monkeypatch.setattr(sys, "version", f"{sys.version} of somebody else")
+    bootstrap.make_environment()
+    assert not installed.exists()
+
+
 @pytest.mark.parametrize(
     ("environment", "file", "expected"),
     [

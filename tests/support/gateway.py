@@ -64,9 +64,9 @@ async def _by_loop(request: ChatRequest, leave_after: int | None) -> Outcome:
         await async_clients_close()
 
 
-async def acall(request: ChatRequest, *, leave_after: int | None = None) -> Outcome:
-    """Call on the asynchronous road in the running loop."""
-    outcome = Outcome()
+async def acall(request: ChatRequest, *, leave_after: int | None = None, outcome: Outcome | None = None) -> Outcome:
+    """Call on the asynchronous road in the running loop; ``outcome`` fills as it comes."""
+    outcome = outcome or Outcome()
     try:
         async with achat_stream(request) as stream:
             async for text in stream:

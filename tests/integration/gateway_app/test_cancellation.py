@@ -13,7 +13,7 @@ from gateway_app.contracts import ChatRequest
 from gateway_app.services.chat import achat_stream, chat_stream
 from gateway_app.services.clients import async_clients_close
 from tests.factories.gateway import chat_request, cost
-from tests.support.gateway import acall, assert_settled, by_thread
+from tests.support.gateway import Outcome, acall, assert_settled, by_thread
 from tests.support.upstream import ScriptedUpstream
 
 
@@ -23,9 +23,12 @@ def _wait_for(upstream: ScriptedUpstream, tokens: int) -> None:
 
 
 async def _cancelled_after(request: ChatRequest, upstream: ScriptedUpstream, tokens: int) -> None:
-    """Begin the call in a task and cancel that once the upstream has sent so many tokens."""
-    task = asyncio.create_task(acall(request))
+    """Begin the call in a task and cancel that once the upstream has sent so many tokens, and some have arrived."""
+    outcome = Outcome()
+    task = asyncio.create_task(acall(request, outcome=outcome))
     await asyncio.to_thread(_wait_for, upstream, tokens)
+    while tokens and not outcome.texts:  # noqa: ASYNC110 - they come where no event is at hand
+        await asyncio.sleep(0.002)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
 
 
 def options(arguments: list[str]) -> list[str]:
-    """Return pytest's arguments. Coverage, which adds nearly half to the time, is measured for all tests where asked."""
+    """Return pytest's arguments. Coverage, which adds nearly half to the time, is measured where asked."""
     if arguments:
         return arguments
     # Half of the time goes by waiting for processes to start and die, so one more worker than there are cores.

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import aiohttp
-
 from accounts_app.exceptions import DeepSpaceError
 from gateway_app.contracts import Ending
 from gateway_app.exceptions import ModelUnavailable, UpstreamRefused, UpstreamTimeout
+from gateway_app.services.upstream import UpstreamUnreachable
 from gateway_app.v1.errors import ProviderRefusal
 
 _JSON = b"application/json"
@@ -43,7 +42,7 @@ class TryFailed(Exception):
 def of_exception(error: BaseException) -> Failure:
     """Return what a broken or refused connection, or silence, means."""
     detail = f"{type(error).__name__}: {error}"[:300]
-    if isinstance(error, aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError):
+    if isinstance(error, UpstreamUnreachable):
         # Nothing was sent.
         return Failure(Ending.REFUSED, ModelUnavailable(), detail)
     if isinstance(error, TimeoutError):

@@ -189,4 +189,4 @@ class WholeRelay(Relay):
 
     def _content_type(self) -> str:
         assert self.opened
-        return str(self.opened.response.headers.get("content-type", "application/json"))
+        return str(self.opened.reply.headers.get("content-type", "application/json"))

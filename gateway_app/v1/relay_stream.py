@@ -16,7 +16,6 @@ from gateway_app.services import metrics
 from gateway_app.services.calls import EXTENSION
 from gateway_app.services.charging import charge_for
 from gateway_app.services.pipeline import aextend, alease
-from gateway_app.services.upstream import upstream_read
 from gateway_app.v1 import heads
 from gateway_app.v1.answers import STREAM
 from gateway_app.v1.errors import error_type, told_code
@@ -111,7 +110,7 @@ class StreamRelay(Relay):
 
     async def _next(self) -> bytes:
         assert self.opened
-        reading = upstream_read(self.opened.response)
+        reading = self.opened.reply.read()
         return await (reading if self.opened.reading.has_output else self._patiently(reading))
 
     async def _patiently(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:

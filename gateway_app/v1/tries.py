@@ -5,13 +5,12 @@ import random
 from contextlib import suppress
 from dataclasses import dataclass
 
-import aiohttp
 from django.conf import settings
 
 from gateway_app.services.breakers import breakers, counts_as_failure, slots
 from gateway_app.services.call import Call
 from gateway_app.services.pipeline import aretry
-from gateway_app.services.upstream import UPSTREAM_ERRORS, upstream_post, upstream_read
+from gateway_app.services.upstream import UPSTREAM_ERRORS, Reply, UpstreamBroken, upstream_post
 from gateway_app.v1 import failures
 from gateway_app.v1.failures import Failure, TryFailed
 from gateway_app.wire import Reading, Wanted, Wire
@@ -29,19 +28,19 @@ class Opened:
     """A provider's answer that has begun. ``data``: the whole body, or what of a stream is to be relayed first."""
 
     provider: str
-    response: aiohttp.ClientResponse
+    reply: Reply
     reading: Reading
     data: bytes
 
     def close(self) -> None:
         """End the provider's work if it still goes on, else keep its connection for the next; give its slot back."""
         slots.give(self.provider)
-        if self.reading.is_done and not self.response.content.at_eof():
-            task = asyncio.get_running_loop().create_task(_drain(self.response))
+        if self.reading.is_done and not self.reply.is_complete:
+            task = asyncio.get_running_loop().create_task(_drain(self.reply))
             _draining.add(task)
             task.add_done_callback(_draining.discard)
         else:
-            self.response.release()
+            self.reply.close()
 
 
 class Tries:
@@ -95,12 +94,12 @@ class Tries:
         call, wanted = self._call, self._wanted
         candidate = call.candidate
         body, content_type = self._wire.upstream_body(self._body, wanted, model=candidate.upstream_name)
-        endpoint, response = candidate.endpoint, None
+        endpoint, reply = candidate.endpoint, None
         patience = endpoint.first_token_timeout if wanted.is_stream else endpoint.total_timeout
         is_good = False
         try:
             async with asyncio.timeout(patience):
-                response = await upstream_post(
+                reply = await upstream_post(
                     endpoint,
                     self._wire.path,
                     body,
@@ -108,23 +107,23 @@ class Tries:
                     is_stream=wanted.is_stream,
                     call_id=str(call.id),
                 )
-                opened = await self._begun(provider, response)
+                opened = await self._begun(provider, reply)
             is_good = True
         except UPSTREAM_ERRORS as error:
             raise TryFailed(failures.of_exception(error)) from error
         finally:
-            if response is not None and not is_good:
-                response.close()
+            if reply is not None and not is_good:
+                reply.close()
         return opened
 
-    async def _begun(self, provider: str, response: aiohttp.ClientResponse) -> Opened:
+    async def _begun(self, provider: str, reply: Reply) -> Opened:
         attempt = self._call.attempts[-1]
-        attempt.http_status, attempt.upstream_request_id = response.status, response.headers.get("x-request-id", "")
-        if response.status != _OK:
-            raise TryFailed(await _refused(response))
+        attempt.http_status, attempt.upstream_request_id = reply.status, reply.headers.get("x-request-id", "")
+        if reply.status != _OK:
+            raise TryFailed(await _refused(reply))
         reading = self._wire.reading(self._wanted)
         read = _first_block if self._wanted.is_stream else _whole
-        return Opened(provider, response, reading, await read(response, reading))
+        return Opened(provider, reply, reading, await read(reply, reading))
 
     @property
     def _has_untried(self) -> bool:
@@ -157,20 +156,20 @@ class Tries:
             breakers.success(provider)
 
 
-async def _drain(response: aiohttp.ClientResponse) -> None:
+async def _drain(reply: Reply) -> None:
     try:
         with suppress(*UPSTREAM_ERRORS):
             async with asyncio.timeout(_DRAIN_SECONDS):
-                await response.content.readany()
+                await reply.read()
     finally:
-        response.release()
+        reply.close()
 
 
-async def _whole(response: aiohttp.ClientResponse, reading: Reading) -> bytes:
+async def _whole(reply: Reply, reading: Reading) -> bytes:
     """Read a whole answer; raises TryFailed for one that is too large, or none."""
     parts: list[bytes] = []
     size = 0
-    while part := await upstream_read(response):
+    while part := await reply.read():
         size += len(part)
         if size > settings.GATEWAY_ANSWER_LIMIT:
             raise TryFailed(failures.of_told_error("The answer is too large.", "answer_too_large"))
@@ -182,10 +181,10 @@ async def _whole(response: aiohttp.ClientResponse, reading: Reading) -> bytes:
     return data
 
 
-async def _first_block(response: aiohttp.ClientResponse, reading: Reading) -> bytes:
+async def _first_block(reply: Reply, reading: Reading) -> bytes:
     """Read a stream until there is something to relay; raises TryFailed for one that ends or fails before."""
     while True:
-        data = await upstream_read(response)
+        data = await reply.read()
         if relay := reading.feed(data):
             return relay
         if reading.error is not None:
@@ -193,17 +192,19 @@ async def _first_block(response: aiohttp.ClientResponse, reading: Reading) -> by
         if reading.is_done:
             return b""
         if not data:
-            raise aiohttp.ClientPayloadError("The stream ended before it began.")
+            raise UpstreamBroken("The stream ended before it began.")
 
 
-async def _refused(response: aiohttp.ClientResponse) -> Failure:
-    body = await response.content.read(failures.ERROR_BODY_BYTES)
-    content_type = response.headers.get("content-type", "").encode("latin-1", "ignore")
-    return failures.of_answer(response.status, content_type, body, _retry_after(response))
+async def _refused(reply: Reply) -> Failure:
+    body = b""
+    while len(body) < failures.ERROR_BODY_BYTES and (part := await reply.read()):
+        body += part
+    content_type = reply.headers.get("content-type", "").encode("latin-1", "ignore")
+    return failures.of_answer(reply.status, content_type, body[: failures.ERROR_BODY_BYTES], _retry_after(reply))
 
 
-def _retry_after(response: aiohttp.ClientResponse) -> float:
+def _retry_after(reply: Reply) -> float:
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
         with suppress(KeyError, ValueError):
-            return max(0.0, float(response.headers[name]) / unit)
+            return max(0.0, float(reply.headers[name]) / unit)
     return 0.0

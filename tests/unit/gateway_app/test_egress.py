@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import openai
 import pytest
 from pytest_django import Settings
 
 from gateway_app.services.clients import async_client, async_clients_close, sync_client
 from gateway_app.services.routes import Endpoint
-from gateway_app.services.upstream import upstream_close, upstream_post
+from gateway_app.services.upstream import UpstreamUnreachable, upstream_close, upstream_post
 from tests.factories.gateway import candidate
 from tests.support.upstream import ScriptedUpstream
 
@@ -29,7 +28,7 @@ def ask_as_v1(endpoint: Endpoint) -> None:
             answer = await upstream_post(
                 endpoint, "chat/completions", body, content_type="application/json", is_stream=False, call_id="c"
             )
-            assert (await answer.json())["choices"]
+            assert b'"choices"' in await answer.read()
         finally:
             await upstream_close()
 
@@ -72,7 +71,7 @@ def endpoint(upstream: ScriptedUpstream) -> Endpoint:
 
 
 everybody = pytest.mark.parametrize("ask", [ask_as_v1, ask_in_a_thread, ask_in_a_loop])
-NOT_THERE = (aiohttp.ClientConnectorError, openai.APIConnectionError)
+NOT_THERE = (UpstreamUnreachable, openai.APIConnectionError)
 
 
 @everybody

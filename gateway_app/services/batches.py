@@ -42,7 +42,7 @@ class Batch(Generic[T, R]):
     async def do_within(self, seconds: float, item: T) -> R:
         """The same for an item that nobody waits for: it rests for so long at most, and goes with more of its kind.
 
-        Half a batch of them rests no longer.
+        Half a batch of them rests no longer, an eighth goes as soon as nothing else is asked for.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
@@ -76,6 +76,8 @@ class Batch(Generic[T, R]):
         while self._waiting:
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             await self._together(batch)
+            if not self._waiting and len(self._resting) >= self._most // 8:
+                self.wake()
 
     async def _together(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
         try:

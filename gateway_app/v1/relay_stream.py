@@ -133,7 +133,8 @@ class StreamRelay(Relay):
     async def _hand_on(self, data: bytes, reading: Reading) -> None:
         if self.first_token_at is None and reading.has_output:
             self.first_token_at = time.monotonic()
-        await self._begin()
+        if not self.answer.is_begun:
+            await self._begin()
         await self.answer.piece(data)
         self._relayed += len(data)
         if self._kept is not None:

@@ -116,3 +116,14 @@ def test_what_is_woken_stands_before_what_is_asked_for_later() -> None:
         return work.batches
 
     assert asyncio.run(scene()) == [[2, 1], [3, 4]]
+
+
+def test_an_eighth_of_a_batch_goes_as_soon_as_nothing_else_is_asked_for() -> None:
+    async def scene() -> tuple[list[int], list[list[int]]]:
+        work = Work()
+        batch = Batch(work, most=16)
+        resting = [asyncio.create_task(batch.do_within(3600, number)) for number in (1, 2)]
+        await asyncio.gather(batch.do(3), batch.do(4))
+        return await asyncio.gather(*resting), work.batches
+
+    assert asyncio.run(scene()) == ([2, 4], [[3, 4], [1, 2]])

@@ -9,7 +9,12 @@ class AuditLog(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(
-        "accounts_app.Organization", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+        "accounts_app.Organization",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
     )
     # No foreign key: the row outlives the user, and a key in the way of SET NULL would be an UPDATE.
     user_id = models.UUIDField(_("user"), null=True, blank=True)

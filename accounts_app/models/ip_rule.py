@@ -26,6 +26,7 @@ class IpRule(models.Model):
         null=True,
         blank=True,
         related_name="+",
+        db_index=False,
         verbose_name=_("organization"),
         help_text=_("Empty: for everybody on this system."),
     )

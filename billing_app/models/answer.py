@@ -12,7 +12,9 @@ class StoredAnswer(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     # An answer is a convenience for a day, and goes with its organization.
-    organization = models.ForeignKey("accounts_app.Organization", on_delete=models.CASCADE, related_name="+")
+    organization = models.ForeignKey(
+        "accounts_app.Organization", on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     user_id = models.UUIDField(_("user"), null=True, blank=True)
     key = models.CharField(_("idempotency key"), max_length=120)
     # SHA-256 over method, address and body: tells a repeated request from another one under the same key.

@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from accounts_app.tenancy.models import TenantModel
+from accounts_app.tenancy.models import TenantIndexedModel
 
 
 class BudgetScope(models.TextChoices):
@@ -33,7 +33,7 @@ class BudgetAction(models.TextChoices):
     FALLBACK = "fallback", pgettext_lazy("budget", "Use the cheaper model")
 
 
-class Budget(TenantModel):
+class Budget(TenantIndexedModel):
     """How much may be spent, in USD. `ledger_hold` reads it with every call, so a change holds at once."""
 
     scope = models.CharField(_("scope"), max_length=12, choices=BudgetScope)

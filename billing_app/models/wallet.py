@@ -4,10 +4,10 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.tenancy.models import TenantModel
+from accounts_app.tenancy.models import TenantIndexedModel
 
 
-class Wallet(TenantModel):
+class Wallet(TenantIndexedModel):
     """An organization's money in USD. Only the functions in billing_app/sql change it, always with a ledger entry."""
 
     balance = models.DecimalField(_("balance (USD)"), max_digits=20, decimal_places=10, default=Decimal(0))

@@ -12,7 +12,7 @@ class GatewayOperation(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     organization = models.ForeignKey(
-        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_constraint=False
+        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
     operation_key = models.CharField(_("operation key"), max_length=320)
     # The same key with another request is a mistake of the caller.

@@ -3,7 +3,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.tenancy.models import TenantModel
+from accounts_app.tenancy.models import TenantIndexedModel
 
 
 class LimitScope(models.TextChoices):
@@ -15,7 +15,7 @@ class LimitScope(models.TextChoices):
     KEY = "key", _("API key")
 
 
-class RateLimit(TenantModel):
+class RateLimit(TenantIndexedModel):
     """How many requests, and how many tokens, one organization, project, member or key may use in any minute."""
 
     scope = models.CharField(_("scope"), max_length=12, choices=LimitScope)

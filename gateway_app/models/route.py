@@ -16,7 +16,9 @@ class ModelRoute(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    entry = models.ForeignKey(ModelEntry, on_delete=models.CASCADE, related_name="routes", verbose_name=_("model"))
+    entry = models.ForeignKey(
+        ModelEntry, on_delete=models.CASCADE, related_name="routes", verbose_name=_("model"), db_index=False
+    )
     # A provider with models is switched off, not deleted: calls name it.
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="routes", verbose_name=_("provider"))
     upstream_name = models.CharField(_("name at the provider"), max_length=120)

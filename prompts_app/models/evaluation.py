@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.tenancy.models import TenantModel
+from accounts_app.tenancy.models import TenantIndexedModel, TenantModel
 from prompts_app.models.base import SharedModel
 from prompts_app.models.prompt import PromptVersion
 
@@ -12,6 +12,9 @@ from prompts_app.models.prompt import PromptVersion
 class EvalSuite(SharedModel):
     """A named set of cases that a text, or what a prompt version writes, is held against."""
 
+    organization = models.ForeignKey(
+        "accounts_app.Organization", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
     key = models.CharField(_("key"), max_length=80)
     name = models.CharField(_("name"), max_length=120)
     description = models.TextField(_("description"), blank=True)
@@ -36,7 +39,9 @@ class EvalSuite(SharedModel):
 class EvalCase(SharedModel):
     """One case: variables for the prompt, and assertions ``[{"type", "value"}]`` on the text; all must hold."""
 
-    suite = models.ForeignKey(EvalSuite, on_delete=models.CASCADE, related_name="cases", verbose_name=_("eval suite"))
+    suite = models.ForeignKey(
+        EvalSuite, on_delete=models.CASCADE, related_name="cases", verbose_name=_("eval suite"), db_index=False
+    )
     position = models.PositiveIntegerField(_("position"))
     name = models.CharField(_("name"), max_length=120)
     variables = models.JSONField(_("variables"), default=dict, blank=True)
@@ -62,7 +67,7 @@ class EvalTarget(models.TextChoices):
     VERSION = "version", _("Prompt version")
 
 
-class EvalRun(TenantModel):
+class EvalRun(TenantIndexedModel):
     """One suite held against one target. ``pass_rate`` is passed ÷ (passed + failed); errors are not failures."""
 
     suite = models.ForeignKey(EvalSuite, on_delete=models.PROTECT, related_name="runs", verbose_name=_("eval suite"))
@@ -125,7 +130,9 @@ class CaseOutcome(models.TextChoices):
 class EvalCaseResult(TenantModel):
     """How one case went. ``assertions`` is ``[{"type", "value", "outcome", "message"}]`` in the case's order."""
 
-    eval_run = models.ForeignKey(EvalRun, on_delete=models.CASCADE, related_name="results", verbose_name=_("eval run"))
+    eval_run = models.ForeignKey(
+        EvalRun, on_delete=models.CASCADE, related_name="results", verbose_name=_("eval run"), db_index=False
+    )
     # The case may be edited or removed later; its name and assertions are kept here.
     case = models.ForeignKey(
         EvalCase, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("eval case")

@@ -31,6 +31,9 @@ class VersionStatus(models.TextChoices):
 class Prompt(SharedModel):
     """A named text for models. Its content is in its versions; programs ask for it by ``key``."""
 
+    organization = models.ForeignKey(
+        "accounts_app.Organization", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
     key = models.CharField(_("key"), max_length=80)
     name = models.CharField(_("name"), max_length=120)
     description = models.TextField(_("description"), blank=True)
@@ -71,7 +74,9 @@ class PromptVersion(SharedModel):
     A trigger refuses changes of everything but the step from draft to published.
     """
 
-    prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="versions", verbose_name=_("prompt"))
+    prompt = models.ForeignKey(
+        Prompt, on_delete=models.CASCADE, related_name="versions", verbose_name=_("prompt"), db_index=False
+    )
     number = models.PositiveIntegerField(_("number"))
     language = models.CharField(_("language"), max_length=10, choices=Language, blank=True, default=Language.ANY)
     status = models.CharField(_("status"), max_length=10, choices=VersionStatus, default=VersionStatus.DRAFT)

@@ -2,12 +2,12 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.tenancy.models import TenantModel
+from accounts_app.tenancy.models import TenantIndexedModel
 from prompts_app.models.base import CallRecord, RunStatus
 from prompts_app.models.prompt import Prompt, PromptVersion
 
 
-class PromptRun(TenantModel, CallRecord):
+class PromptRun(TenantIndexedModel, CallRecord):
     """One application of a version to variables. ``variables`` is a summary: name → ``{"chars", "start"}``."""
 
     # Versions that were run stay: they are what the run's output is to be understood by.
@@ -44,7 +44,7 @@ class RewriteTarget(models.TextChoices):
     TEXT = "text", _("Text")
 
 
-class PromptBootstrapRun(TenantModel, CallRecord):
+class PromptBootstrapRun(TenantIndexedModel, CallRecord):
     """One rewrite. ``rewriter`` is the version of the prompt that told the model how to rewrite."""
 
     target = models.CharField(_("target"), max_length=10, choices=RewriteTarget)

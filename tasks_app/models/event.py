@@ -10,10 +10,12 @@ class TaskEvent(models.Model):
     """One thing that happened to a task. Append-only; ``prev_event`` makes one chain of each task's events."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    organization = models.ForeignKey("accounts_app.Organization", on_delete=models.PROTECT, related_name="+")
+    organization = models.ForeignKey(
+        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     # No foreign key: the row outlives the user, and a key in the way of SET NULL would be an UPDATE.
     user_id = models.UUIDField(_("user"), null=True, blank=True)
-    task = models.ForeignKey("tasks_app.Task", on_delete=models.PROTECT, related_name="events")
+    task = models.ForeignKey("tasks_app.Task", on_delete=models.PROTECT, related_name="events", db_index=False)
     seq = models.PositiveIntegerField(_("number"))
     # create, advance:STAGE, apply, linter, eval, rewrite, complete:STAGE, finish, failed, cancelled, archive …
     event_key = models.CharField(_("event"), max_length=80)

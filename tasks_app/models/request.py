@@ -1,10 +1,10 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.tenancy.models import TenantModel
+from accounts_app.tenancy.models import TenantIndexedModel
 
 
-class TaskRequest(TenantModel):
+class TaskRequest(TenantIndexedModel):
     """A request that came with an Idempotency-Key, and its answer. Written in the transaction of the deed."""
 
     key = models.CharField(_("Idempotency-Key"), max_length=200)

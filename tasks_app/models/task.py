@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.tenancy.models import TenantModel
+from accounts_app.tenancy.models import TenantIndexedModel
 
 
 class TaskStatus(models.TextChoices):
@@ -21,7 +21,7 @@ class TaskStatus(models.TextChoices):
     ARCHIVED = "archived", _("Archived")
 
 
-class Task(TenantModel):
+class Task(TenantIndexedModel):
     """What a person wants, and how far it has come."""
 
     workspace_key = models.CharField(_("workspace"), max_length=20)

@@ -12,7 +12,9 @@ class RunArchive(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    organization = models.ForeignKey("accounts_app.Organization", on_delete=models.PROTECT, related_name="+")
+    organization = models.ForeignKey(
+        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     month = models.DateField(_("month"))
     first_run_id = models.UUIDField(_("first run"))
     last_run_id = models.UUIDField(_("last run"))

@@ -25,7 +25,12 @@ class WorkflowConfig(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # An organization with books cannot be deleted by accident.
     organization = models.ForeignKey(
-        "accounts_app.Organization", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+        "accounts_app.Organization",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
     )
     # Workspaces are few and permanent; they are switched off, never removed.
     workspace = models.ForeignKey(

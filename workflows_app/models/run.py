@@ -5,7 +5,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts_app.ids import uuid7
-from accounts_app.tenancy.models import TenantModel
+from accounts_app.tenancy.models import TenantIndexedModel
 from workflows_app.contracts import StepSpec
 
 
@@ -32,7 +32,7 @@ class RunScope(models.TextChoices):
     WORKFLOW = "workflow", _("The whole workflow")
 
 
-class WorkflowRun(TenantModel):
+class WorkflowRun(TenantIndexedModel):
     """One execution of a workflow version. What it is in is a fold of its events; this row is the newest result,
     the queue of the workers, and the outbox. The id begins with the time, so that a run's month is known by it.
     """
@@ -42,9 +42,6 @@ class WorkflowRun(TenantModel):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # A row is written some times in its life, and each time in each index: what the indexes below begin with has none
     # of its own.
-    organization = models.ForeignKey(
-        "accounts_app.Organization", on_delete=models.PROTECT, related_name="+", db_index=False
-    )
     config = models.ForeignKey(
         # A run keeps the version that it started with.
         "workflows_app.WorkflowConfig",

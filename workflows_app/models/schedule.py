@@ -4,7 +4,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.tenancy.models import TenantModel
+from accounts_app.tenancy.models import TenantIndexedModel
 
 
 class Misfire(models.TextChoices):
@@ -17,7 +17,7 @@ class Misfire(models.TextChoices):
 MOST_AT_ONCE = 100
 
 
-class WorkflowSchedule(TenantModel):
+class WorkflowSchedule(TenantIndexedModel):
     """Starts a workflow by the clock, as ``user``: whoever saved it last.
 
     ``next_run_at`` is the truth; beat's row with the same expression, which holds nothing of the tenant's but this id,

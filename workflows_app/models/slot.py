@@ -3,10 +3,10 @@ from typing import ClassVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from accounts_app.tenancy.models import TenantModel
+from accounts_app.tenancy.models import TenantIndexedModel
 
 
-class WorkflowSlot(TenantModel):
+class WorkflowSlot(TenantIndexedModel):
     """A run's hold on a concurrency key: so many at a time, the others wait. Taken and freed by workflow_slots.sql."""
 
     key = models.CharField(_("concurrency key"), max_length=200)

@@ -52,7 +52,7 @@ async def upstream_post(
     request = (head + body,) if len(body) < _JOINED_BYTES else (head, body)
     reply = await _pool().ask(origin, request, connect_timeout=endpoint.connect_timeout)
     packing = reply.headers.get("content-encoding", "identity")
-    if packing != "identity":
+    if packing.lower() != "identity":
         # The bytes are passed on as they are and their usage is read: nothing is unpacked in between.
         reply.close()
         raise UpstreamBroken(f"The provider packed its answer ({packing}) although asked not to.")

@@ -13,6 +13,9 @@ from gateway_app.services.upstream.errors import UpstreamBroken
 
 # So much of an answer is kept for a slow reader, before the provider is made to wait.
 _BUFFER_BYTES = 64 * 1024
+# What comes sooner than this (seconds) after a part was taken goes on with what follows, in one piece: providers that
+# write in bursts would cost us the most otherwise. Nobody sees so little, and models take longer for a token.
+_GATHER_SECONDS = 0.002
 # So much may come that is no body: a head, or what follows the last chunk.
 _HEAD_BYTES = 64 * 1024
 _FIRST_FINAL_STATUS = 200
@@ -21,7 +24,10 @@ _FIRST_FINAL_STATUS = 200
 class Reply:
     """A provider's answer, its body to be read as it comes; `close` it in the end, however far it was read."""
 
-    __slots__ = ("_connection", "_error", "_parts", "_reader", "_size", "headers", "is_complete", "status")
+    __slots__ = (
+        "_alarm", "_connection", "_due_at", "_error", "_loop", "_parts", "_reader", "_size", "headers", "is_complete",
+        "status",
+    )  # fmt: skip
 
     def __init__(self, connection: "Connection") -> None:
         self.status = 0
@@ -30,24 +36,26 @@ class Reply:
         # Whether all has come, read or not.
         self.is_complete = False
         self._connection = connection
+        self._loop = asyncio.get_running_loop()
         self._parts: list[bytes] = []
         self._size = 0
         self._error: ConnectionError | None = None
         self._reader: asyncio.Future[None] | None = None
+        # The loop's time from which a part is given out although more may come, and what tells the reader then.
+        self._due_at = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def read(self) -> bytes:
         """Return what has come of the body, at least a byte; nothing at its end.
 
-        Raises UpstreamBroken when it was broken off, after what had come before that.
+        The first part comes at once, what follows close behind another in one piece, at the latest _GATHER_SECONDS
+        after that. Raises UpstreamBroken when it was broken off, after what had come before that.
         """
-        if not self._parts and not self.is_complete and self._error is None:
-            self._reader = asyncio.get_running_loop().create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
+        if not self._is_due():
+            await self._wait()
         if self._parts:
             parts, self._parts, self._size = self._parts, [], 0
+            self._due_at = self._loop.time() + _GATHER_SECONDS
             self._connection.flow(self)
             return parts[0] if len(parts) == 1 else b"".join(parts)
         if self._error is not None:
@@ -74,7 +82,31 @@ class Reply:
         self.is_complete, self._error = error is None, error
 
     def wake(self) -> None:
-        """Tell whoever waits that something has come."""
+        """Tell whoever waits that something has come, if it is to be given out by now; else when it is."""
+        if self._reader is None or self._reader.done():
+            return
+        if self._is_due():
+            self._reader.set_result(None)
+        elif self._parts and self._alarm is None:
+            self._alarm = self._loop.call_at(self._due_at, self._ring)
+
+    def _is_due(self) -> bool:
+        if self.is_complete or self._error is not None:
+            return True
+        return bool(self._parts) and (self.is_full or self._loop.time() >= self._due_at)
+
+    async def _wait(self) -> None:
+        self._reader = self._loop.create_future()
+        self.wake()
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+            if self._alarm is not None:
+                self._alarm.cancel()
+                self._alarm = None
+
+    def _ring(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 

@@ -24,6 +24,7 @@ from gateway_app.services.upstream import (
     Reply,
     UpstreamBroken,
     UpstreamUnreachable,
+    connection,
     pool,
     upstream_close,
     upstream_post,
@@ -195,6 +196,7 @@ def test_a_request_says_what_it_must_and_no_more(run: Run) -> None:
         pytest.param(TEA, id="length"),
         pytest.param(CHUNKED + b"1\r\nt\r\n2\r\nea\r\n0\r\n\r\n", id="chunks"),
         pytest.param(OK + b"\r\ntea", id="until the end"),
+        pytest.param(OK + b"Content-Encoding: Identity\r\n\r\ntea", id="not packed"),
         pytest.param(b"HTTP/1.0 200 OK\r\n\r\ntea", id="HTTP/1.0"),
         pytest.param(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + TEA, id="interim"),
         pytest.param(TEA + b"more than was asked for", id="more"),
@@ -228,6 +230,40 @@ def test_a_break_is_told_after_what_came_before_it(run: Run, answer: bytes, befo
             for _number in range(2):
                 with pytest.raises(UpstreamBroken):
                     await reply.read()
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("rest", "gathers_for"),
+    [
+        pytest.param(b"0\r\n\r\n", 60, id="the end"),
+        pytest.param(b"no number\r\n", 60, id="a break"),
+        pytest.param(b"%x\r\n" % MIB + b"x" * MIB, 60, id="much"),
+        pytest.param(b"", 0.05, id="time"),
+    ],
+)
+def test_a_burst_is_given_out_in_one_piece(
+    run: Run, monkeypatch: pytest.MonkeyPatch, rest: bytes, gathers_for: float
+) -> None:
+    monkeypatch.setattr(connection, "_GATHER_SECONDS", gathers_for)
+
+    async def speak(talk: Talk) -> None:
+        await talk.hear()
+        for part in (CHUNKED, b"3\r\ntea\r\n", b"3\r\nand\r\n", b"6\r\ncoffee\r\n", rest):
+            await talk.say(part)
+            await asyncio.sleep(0.1 if part.startswith(b"3") else 0)
+        await talk.ended()
+
+    async def work() -> None:
+        async with serving(speak) as server:
+            reply = await post(server)
+            assert await reply.read() == b"tea"
+            if gathers_for < 1:
+                assert await reply.read() == b"and"
+            else:
+                assert (await reply.read()).startswith(b"andcoffee")
+            reply.close()
 
     run(work())
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.accounts import Account
-from tests.support.browser import LOOKS, Look, Visitor
+from tests.support.browser import LOOKS, TWO_LOOKS, Look, Visitor
 
 pytestmark = pytest.mark.browser
 EVERY_LOOK = pytest.mark.parametrize("look", LOOKS, indirect=True, ids=str)
@@ -48,7 +48,7 @@ def test_a_prompt_keeps_its_promises(somebody: Visitor, page: Page, tenant_with_
     somebody.check(page, "prompt")
 
 
-@pytest.mark.parametrize("look", [LOOKS[0], LOOKS[-1]], indirect=True, ids=str)
+@pytest.mark.parametrize("look", TWO_LOOKS, indirect=True, ids=str)
 def test_a_page_that_is_not_there_is_friendly(
     somebody: Visitor, page: Page, tenant_with_money: Account, look: Look
 ) -> None:

@@ -14,7 +14,7 @@ from tests.factories.runs import Record, record, recorded, run_of, workflow
 from tests.factories.tasks import make_task, start
 from tests.factories.workflows import acting
 from tests.support.accounts import Account
-from tests.support.browser import LOOKS, Look, Visitor
+from tests.support.browser import LOOKS, TWO_LOOKS, Look, Visitor
 from workflows_app.contracts import StepSpec
 from workflows_app.models import WorkflowConfig
 from workflows_app.selectors import run_get
@@ -228,7 +228,7 @@ def test_pages_of_runs_work_without_a_script(somebody: Visitor, tenant_with_mone
     plain.close()
 
 
-@pytest.mark.parametrize("look", [LOOKS[1], LOOKS[-2]], indirect=True, ids=str)
+@pytest.mark.parametrize("look", TWO_LOOKS, indirect=True, ids=str)
 def test_a_task_shows_its_run_asks_what_it_asks_and_goes_back(
     somebody: Visitor, page: Page, tenant_with_money: Account, look: Look
 ) -> None:

@@ -2,7 +2,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.accounts import Account
-from tests.support.browser import LOOKS, Look, Visitor
+from tests.support.browser import LOOKS, TWO_LOOKS, Look, Visitor
 
 pytestmark = pytest.mark.browser
 EVERY_LOOK = pytest.mark.parametrize("look", LOOKS, indirect=True, ids=str)
@@ -34,7 +34,7 @@ def test_signing_out_ends_the_session(somebody: Visitor, page: Page, tenant_with
     assert "/accounts/login/" in page.url
 
 
-@pytest.mark.parametrize("look", [LOOKS[0], LOOKS[-1]], indirect=True, ids=str)
+@pytest.mark.parametrize("look", TWO_LOOKS, indirect=True, ids=str)
 def test_a_new_person_signs_up_and_may_work(somebody: Visitor, page: Page, look: Look) -> None:
     page.goto(f"{somebody.base_url}/accounts/signup/")
     somebody.check(page, "signup")

@@ -122,8 +122,8 @@ def test_a_sentence_becomes_a_streamed_and_billed_article(
     expect(figures.nth(1)).to_contain_text(tokens)
     expect(figures.nth(2)).to_have_text("scripted")
 
-    # The rest of the way: review and polish, then finish.
-    stack.upstream.always = Behaviour(text=polished, first_delay=200, delay=25)
+    # The rest of the way: review and polish, then finish. So slowly that a busy browser sees it grow, too.
+    stack.upstream.always = Behaviour(text=polished, first_delay=200, delay=100)
     page.locator(".page-head [data-advance]").click()
     expect(page.locator("[data-run]")).to_be_visible()
     assert len(set(Watched().watch(page).lengths)) >= 3

@@ -48,9 +48,13 @@ class Look:
         return f"{self.theme}-{self.language}-{self.width}"
 
 
-LOOKS = tuple(
-    Look(theme, language, width) for theme in ("light", "dark") for language in ("en", "zh") for width in (390, 1280)
-)
+# Four of the eight looks, in which any two of theme, language and width meet in every way: DEEPSPACE_EVERY_LOOK=1 takes
+# the others, too.
+_PAIRS = (Look("light", "en", 1280), Look("light", "zh", 390), Look("dark", "en", 390), Look("dark", "zh", 1280))
+_OTHERS = (Look("light", "en", 390), Look("light", "zh", 1280), Look("dark", "en", 1280), Look("dark", "zh", 390))
+LOOKS = _PAIRS + (_OTHERS if os.environ.get("DEEPSPACE_EVERY_LOOK") == "1" else ())
+# Two that differ in language and width, for stories that are long.
+TWO_LOOKS = _PAIRS[:2]
 
 
 @dataclass

@@ -19,15 +19,15 @@ PEER_REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 
 
 def measure(system: System) -> Iterator[Row]:
-    """Yield latency alone, throughput with one worker and with two, and CPU time a run."""
+    """Yield latency alone, throughput with one worker and with two, CPU a run, and what a kill or a crowd costs."""
     environment = system.environment | system.runtime()
     raw = _figures(environment, sys.executable, "-m", "bench.workflow.raw")
     peer = _figures(environment, _peer_python(), str(ROOT / "bench" / "workflow" / "peer.py"), str(system.home))
-    ours = _ours(environment, "alone") | _ours(environment, "many")
+    ours = _ours(environment, "alone") | _ours(environment, "many") | _ours(environment, "backlog")
     second = system.spawn("worker-2", *_worker_command(), **system.runtime())
     try:
         _wait_ready(system.home / "worker-2.log")
-        both = _ours(environment, "many")
+        both = _ours(environment, "many") | _ours(environment, "backlog")
         orphans = _ours(environment, "orphans", "--kill", str(second.pid))
     finally:
         second.kill()
@@ -39,8 +39,16 @@ def measure(system: System) -> Iterator[Row]:
     yield Row(
         "runs, one worker", ours["per_second"], peer["per_second"], "runs/s", "reference: DBOS queue, poll 0.02 s"
     )
-    yield Row("the same", ours["per_second"], raw["per_second"], "runs/s", "reference: raw commits, 8 threads")
+    yield Row("the same", ours["per_second"], raw["one_per_second"], "runs/s", "reference: raw commits, 1 connection")
+    yield Row("the same", ours["per_second"], raw["per_second"], "runs/s", "reference: raw commits, 8 connections")
     yield Row("runs, two workers", both["per_second"], ours["per_second"], "runs/s", "reference: one worker")
+    yield Row(
+        "waiting runs, two workers",
+        both["worked_off_per_second"],
+        ours["worked_off_per_second"],
+        "runs/s",
+        "reference: one worker; nobody starts others meanwhile",
+    )
     yield Row("worker CPU a run", ours["cpu_ms"], peer["cpu_ms"], "ms", "reference: DBOS queue")
     yield Row(
         "orphaned runs resumed, the slowest", orphans["resumed_s"], orphans["lease_s"], "s", "reference: the lease"

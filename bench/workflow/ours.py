@@ -32,7 +32,7 @@ STEPS, WARM, ALONE, BACKLOG, STARTS = 5, 200, 60, 10_000, 600
 def main() -> None:
     """Print the figures as one line of JSON."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["alone", "many", "orphans", "starts"])
+    parser.add_argument("what", choices=["alone", "many", "backlog", "orphans", "starts"])
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--kill", type=int, help="the worker that leaves orphans")
     options = parser.parse_args()
@@ -46,6 +46,8 @@ def main() -> None:
         figures["latency_ms"] = median(_alone(owner.pk, config) for _number in range(ALONE)) * 1000
     elif options.what == "many":
         figures = _throughput(owner.pk, config, options.runs)
+    elif options.what == "backlog":
+        figures = _backlog(owner.pk, config, options.runs)
     elif options.what == "orphans":
         figures = _orphans(owner.pk, config, options.runs, options.kill)
     else:
@@ -89,7 +91,7 @@ def _alone(owner: uuid.UUID, config: uuid.UUID) -> float:
 
 
 def _throughput(owner: uuid.UUID, config: uuid.UUID, number: int) -> dict[str, float]:
-    pids = pids_of("celery", "-Q model")
+    pids = _workers()
     before, began = cpu_seconds(pids), time.perf_counter()
     runs = [_start(owner, config) for _number in range(number)]
     started = time.perf_counter() - began
@@ -97,6 +99,25 @@ def _throughput(owner: uuid.UUID, config: uuid.UUID, number: int) -> dict[str, f
     seconds = time.perf_counter() - began
     cpu = (cpu_seconds(pids) - before) / number * 1000
     return {"per_second": number / seconds, "cpu_ms": cpu, "starts_per_second": number / started}
+
+
+def _backlog(owner: uuid.UUID, config: uuid.UUID, number: int) -> dict[str, float]:
+    """What workers do when nobody starts runs beside them: they lie there when the workers wake up."""
+    pids = _workers()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        runs = [_start(owner, config) for _number in range(number)]
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    began = time.perf_counter()
+    _wait(runs, pause=0.02)
+    return {"worked_off_per_second": number / (time.perf_counter() - began)}
+
+
+def _workers() -> list[int]:
+    return pids_of("celery", "-Q model")
 
 
 def _orphans(owner: uuid.UUID, config: uuid.UUID, number: int, pid: int) -> dict[str, float]:

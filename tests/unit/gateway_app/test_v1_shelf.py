@@ -117,13 +117,16 @@ async def test_shelf_keeps_no_more_than_its_size() -> None:
 async def test_age_counts_from_the_beginning_of_the_load() -> None:
     source, kept = Source(), shelf()
     assert kept.age("a") == 0
+    began = list[float]()
+
+    async def load() -> str:
+        began.append(time.monotonic())
+        return await source.load()
+
     source.go.clear()
-    loading = asyncio.ensure_future(kept.get("a", source.load))
-    while not source.reads:
-        await asyncio.sleep(0)
-    reading_since = time.monotonic()
+    loading = asyncio.ensure_future(kept.get("a", load))
     await asyncio.sleep(0.05)
-    read_for = time.monotonic() - reading_since
+    loaded_for = time.monotonic() - began[0]
     source.go.set()
     await loading
-    assert kept.age("a") >= read_for
+    assert kept.age("a") >= loaded_for

@@ -5,15 +5,16 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench.report import Row
 from bench.system import ROOT, System
 
 STEPS = 5
-RUNS = 1_000
+RUNS, ROUNDS = 1_000, 3
 PEER_HOME = ROOT / "build" / "bench-dbos"
 PEER_REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 
@@ -21,13 +22,13 @@ PEER_REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 def measure(system: System) -> Iterator[Row]:
     """Yield latency alone, throughput with one worker and with two, CPU a run, and what a kill or a crowd costs."""
     environment = system.environment | system.runtime()
-    raw = _figures(environment, sys.executable, "-m", "bench.workflow.raw")
-    peer = _figures(environment, _peer_python(), str(ROOT / "bench" / "workflow" / "peer.py"), str(system.home))
-    ours = _ours(environment, "alone") | _ours(environment, "many") | _ours(environment, "backlog")
+    # By turns: the hour of the machine is the same for all.
+    rounds = [_round(environment, system.home, _peer_python()) for _number in range(ROUNDS)]
+    raw, peer, ours = (_medians(figures) for figures in zip(*rounds, strict=True))
     second = system.spawn("worker-2", *_worker_command(), **system.runtime())
     try:
         _wait_ready(system.home / "worker-2.log")
-        both = _ours(environment, "many") | _ours(environment, "backlog")
+        both = _medians([_throughput(environment) for _number in range(ROUNDS)])
         orphans = _ours(environment, "orphans", "--kill", str(second.pid))
     finally:
         second.kill()
@@ -54,6 +55,23 @@ def measure(system: System) -> Iterator[Row]:
         "orphaned runs resumed, the slowest", orphans["resumed_s"], orphans["lease_s"], "s", "reference: the lease"
     )
     yield Row("start under a backlog, p99", starts["start_busy_ms"], starts["start_idle_ms"], "ms", "reference: idle")
+
+
+def _round(environment: dict[str, str], home: Path, peer_python: str) -> tuple[dict[str, Any], ...]:
+    """Raw commits, the peer, and ours with one worker."""
+    return (
+        _figures(environment, sys.executable, "-m", "bench.workflow.raw"),
+        _figures(environment, peer_python, str(ROOT / "bench" / "workflow" / "peer.py"), str(home)),
+        _ours(environment, "alone") | _throughput(environment),
+    )
+
+
+def _throughput(environment: dict[str, str]) -> dict[str, Any]:
+    return _ours(environment, "many") | _ours(environment, "backlog")
+
+
+def _medians(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {name: median(figures[name] for figures in rounds) for name in rounds[0]}
 
 
 def _ours(environment: dict[str, str], what: str, *more: str) -> dict[str, Any]:

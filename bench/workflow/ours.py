@@ -26,7 +26,7 @@ from workflows_app.models import ConfigStatus, RunEvent, WorkflowConfig, Workflo
 from workflows_app.services.runs import run_start  # noqa: E402
 
 _ENDED = "SELECT count(*) FROM workflow_runs WHERE id = ANY(%s) AND finished_at IS NOT NULL"
-STEPS, WARM, ALONE, BACKLOG, STARTS = 5, 200, 60, 10_000, 600
+STEPS, WARM, ALONE, BACKLOG, STARTS = 5, 200, 60, 10_000, 2_000
 
 
 def main() -> None:

@@ -34,10 +34,10 @@ from workflows_app.engine.state import state_rebuilt
 from workflows_app.exceptions import LeaseLost, RunActive, RunStateConflict
 from workflows_app.models import StepRun, WorkflowRun
 from workflows_app.selectors import run_events, run_facts, run_get
+from workflows_app.services import reaper
 from workflows_app.services.claims import Claim, attempt_of, run_claim
 from workflows_app.services.controls import run_cancel, run_pause, run_resume, run_retry, run_signal
 from workflows_app.services.local_steps import Done, done_now
-from workflows_app.services.reaper import runs_reap
 from workflows_app.services.records import (
     record_again,
     record_announced,
@@ -54,7 +54,7 @@ pytestmark = pytest.mark.django_db
 
 STEPS: tuple[Any, ...] = (
     "first",
-    {"action": "second", "retry": {"attempts": 2, "backoff": 5, "jitter": 0}},
+    {"action": "second", "retry": {"attempts": 2, "backoff": 3600, "jitter": 0}},
     {"action": "approve"},
     "third",
 )
@@ -197,14 +197,16 @@ class Engine(RuleBasedStateMachine):
 
     @rule(run_id=runs)
     def time_passes(self, run_id: UUID) -> None:
-        """What the run waits for by the clock has come."""
+        """What the run waits for by the clock has come, and a step that was asked to stop had time enough for it."""
         with acting(self.tenant):
-            WorkflowRun.objects.filter(pk=run_id, due_at__isnull=False).update(due_at=Now() - timedelta(seconds=1))
+            run = WorkflowRun.objects.filter(pk=run_id)
+            run.filter(due_at__isnull=False).update(due_at=Now() - timedelta(seconds=1))
+            run.filter(cancel_requested_at__isnull=False).update(cancel_requested_at=Now() - timedelta(days=1))
 
     @rule()
     def reap(self) -> None:
         with operator_context("test"), transaction.atomic():
-            runs_reap()
+            reaper.runs_reap()
 
     @rule(run_id=runs)
     def cancel(self, run_id: UUID) -> None:
@@ -311,8 +313,11 @@ class Engine(RuleBasedStateMachine):
             return following
 
 
-def test_promises_hold_in_any_interleaving(settings: Any) -> None:
+def test_promises_hold_in_any_interleaving(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.WORKFLOW_MAX_CRASHES = 2
+    # Time passes where a rule says so: what happens must not depend on how slow the machine is.
+    settings.WORKFLOW_LEASE_SECONDS = 3600
+    monkeypatch.setattr(reaper, "_CANCEL_PATIENCE", timedelta(hours=1))
     tenant = owner()
     config = made_up_config(tenant, *STEPS)
     machine = type("Machine", (Engine,), {"tenant": tenant, "config_id": config.pk})

@@ -22,8 +22,9 @@ PEER_REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 def measure(system: System) -> Iterator[Row]:
     """Yield latency alone, throughput with one worker and with two, CPU a run, and what a kill or a crowd costs."""
     environment = system.environment | system.runtime()
+    peer_python = _peer_python()
     # By turns: the hour of the machine is the same for all.
-    rounds = [_round(environment, system.home, _peer_python()) for _number in range(ROUNDS)]
+    rounds = [_round(environment, system.home, peer_python) for _number in range(ROUNDS)]
     raw, peer, ours = (_medians(figures) for figures in zip(*rounds, strict=True))
     second = system.spawn("worker-2", *_worker_command(), **system.runtime())
     try:

@@ -102,7 +102,7 @@ def _throughput(owner: uuid.UUID, config: uuid.UUID, number: int) -> dict[str, f
 
 
 def _backlog(owner: uuid.UUID, config: uuid.UUID, number: int) -> dict[str, float]:
-    """What workers do when nobody starts runs beside them: they lie there when the workers wake up."""
+    """What workers do when nobody starts runs beside them: all lie waiting before the workers may go on."""
     pids = _workers()
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)

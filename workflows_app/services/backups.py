@@ -91,7 +91,7 @@ def backup_restore(*, folder: Path, runtime_role: str) -> RestoreReport:
         _load(folder, Path(scripts))
     with psycopg.connect(**_parameters()) as owner:
         grant_runtime(owner, runtime_role)
-        owner.execute("ANALYZE")
+    _analyze()
     count = _files_restored(folder / FILES)
     return _compared(manifest, count)
 
@@ -108,6 +108,16 @@ def _load(folder: Path, scripts: Path) -> None:
         "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
         f"--file={before}", f"--file={rows}", f"--file={after}", folder=folder,
     )  # fmt: skip
+
+
+def _analyze() -> None:
+    """Have PostgreSQL look at what came, a table at a time.
+
+    In one transaction it would keep the lock of each table that it has done, and it and autovacuum, which begins by
+    itself what many rows came into, could wait for each other.
+    """
+    with psycopg.connect(**_parameters(), autocommit=True) as owner:
+        owner.execute("ANALYZE")
 
 
 def _copies(folder: Path) -> Iterator[str]:

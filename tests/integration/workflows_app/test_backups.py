@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,13 +14,16 @@ from uuid import UUID
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from accounts_app.tenancy.context import operator_context
 from billing_app.selectors import wallet_summary
 from config.environment import BASE_DIR
 from tests.factories.workflows import acting, made_up_config
 from tests.support.accounts import account_create
+from tests.support.processes import wait_until
 from tests.support.services import APP, OWNER, database_url
+from workflows_app.services import backups
 from workflows_app.services.claims import run_claim
 from workflows_app.services.execution import run_advance
 from workflows_app.services.runs import execution_start
@@ -37,6 +41,15 @@ FUNCTIONS = """
     SELECT proname, prosecdef, pg_get_userbyid(proowner), array_to_string(proacl, ' '), md5(prosrc)
     FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY proname, oidvectortypes(proargtypes)
 """
+LAST_MADE = """
+    SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY oid DESC LIMIT 1
+"""
+LOCKS = """
+    FROM pg_locks JOIN pg_database ON pg_database.oid = database
+    WHERE datname = current_database() AND mode = 'ShareUpdateExclusiveLock'
+"""
+WHO_WAITS = f"SELECT pid {LOCKS} AND relation = %s::regclass AND NOT granted"
+WHAT_IT_HAS = f"SELECT relation::regclass::text {LOCKS} AND pid = %s AND granted"
 GO_ON = """
 import django; django.setup()
 from uuid import UUID
@@ -141,6 +154,24 @@ def test_a_backup_goes_on_elsewhere(tmp_path: Path, elsewhere: str) -> None:
         assert wallet_summary(account.organization_id).balance == 10
     with operator_context("test"):
         run_advance(run_id=run_id)  # and here as well: they are two systems now
+
+
+def test_what_came_is_analyzed_without_keeping_tables_from_autovacuum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autovacuum may have one of the tables, and want another that has been looked at already."""
+    here = os.environ["DEEPSPACE_TEST_DATABASE"]
+    monkeypatch.setattr(backups, "_parameters", lambda: conninfo_to_dict(database_url(OWNER, here)))
+    with (
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(database_url("postgres", here), autocommit=True) as superuser,
+        psycopg.connect(database_url(OWNER, here)) as autovacuum,
+    ):
+        ((table,),) = superuser.execute(LAST_MADE).fetchall()
+        autovacuum.execute(sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(sql.Identifier(table)))
+        analysis = pool.submit(backups._analyze)
+        ((pid,),) = wait_until(lambda: superuser.execute(WHO_WAITS, [table]).fetchall())
+        assert superuser.execute(WHAT_IT_HAS, [pid]).fetchall() == []
+        autovacuum.rollback()
+        analysis.result(60)
 
 
 def test_what_cannot_be_backed_up_or_loaded_is_said(tmp_path: Path) -> None:

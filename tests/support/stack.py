@@ -6,6 +6,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 
 from config.runtime.ports import free_port, is_listening
@@ -30,6 +31,7 @@ class Stack:
         self.home = Path(tempfile.mkdtemp(prefix="deepspace-stack-"))
         self.port = free_port()
         self.processes: list[Process] = []
+        self.numbers = count()
 
     @property
     def url(self) -> str:
@@ -89,8 +91,8 @@ class Stack:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def spawn(self, name: str, command: list[str], environment: Mapping[str, str] | None = None) -> Process:
-        """Start one more process of the stack."""
-        log = self.home / "logs" / f"{name}-{len(self.processes)}.log"
+        """Start one more process of the stack, with a log of its own."""
+        log = self.home / "logs" / f"{name}-{next(self.numbers)}.log"
         process = Process(name, [*_PYTHON, *command], {**self.environment, **(environment or {})}, log)
         self.processes.append(process)
         return process

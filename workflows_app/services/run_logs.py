@@ -45,6 +45,8 @@ _WRITE = """
         (SELECT coalesce(max(seq), 0) AS seq FROM run_logs WHERE run_id = %(run)s) AS last
     -- A batch whose commit came through, though its answer did not.
     WHERE NOT EXISTS (SELECT FROM run_logs AS known WHERE known.id = line.id AND known.run_id = %(run)s)
+    -- Two who want the same numbers in different orders would each wait for the other.
+    ORDER BY line.number
     RETURNING id, seq
 """
 

@@ -217,6 +217,25 @@ def test_many_lines_are_written_in_order_and_few_statements() -> None:
     assert said(tenant, run_id, limit=1000) == [str(number) for number in range(900)]
 
 
+@pytest.mark.parametrize("joins", ["enable_hashjoin", "enable_mergejoin", "enable_nestloop"])
+def test_lines_are_inserted_in_their_order_whatever_the_planner_does(joins: str) -> None:
+    """Two who want the same numbers in different orders would each wait for the other."""
+    tenant = owner()
+    with handlers(silent=silent):
+        run = started(tenant, "silent")
+        with acting(tenant):
+            claim = run_claim(run.id)
+    assert claim is not None
+    with bound(tenant), transaction.atomic(), connection.cursor() as cursor:
+        for method in {"enable_hashjoin", "enable_mergejoin", "enable_nestloop"} - {joins}:
+            cursor.execute(f"SET LOCAL {method} = off")
+        with step_logs(claim, Silence()):
+            for number in range(200):
+                SOMEBODY.warning("%s", number)
+        cursor.execute("SELECT seq FROM run_logs WHERE run_id = %s ORDER BY tableoid, ctid", [run.id])
+        assert [seq for (seq,) in cursor.fetchall()] == list(range(1, 201))
+
+
 def test_two_workers_that_write_about_one_run_get_numbers_of_their_own() -> None:
     tenant = owner()
     with handlers(silent=silent):

@@ -10,6 +10,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connections
 from django.utils import translation
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -26,6 +28,10 @@ pytest_plugins = [
     "tests.fixtures.v1",
     "tests.fixtures.workflows",
 ]
+
+# How long an example takes says something about the machine only.
+hypothesis_settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("tests")
 
 
 @contextmanager

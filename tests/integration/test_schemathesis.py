@@ -105,7 +105,6 @@ def ask(stack: Stack, operation: Operation, mode: GenerationMode) -> list[str]:
         @given(case=operation.as_strategy(mode, path_parameters=ids or None))
         @settings(
             max_examples=EXAMPLES,
-            deadline=None,
             database=None,
             derandomize=not SEED,
             phases=[Phase.generate],

@@ -307,5 +307,5 @@ def test_any_order_of_deeds_leaves_the_books_right() -> None:
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
     run_state_machine_as_test(
         Ledger,
-        settings=settings(max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=checks),
+        settings=settings(max_examples=30, stateful_step_count=25, suppress_health_check=checks),
     )

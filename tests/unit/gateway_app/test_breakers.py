@@ -197,7 +197,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = hypothesis_settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBreakerMachine.settings = hypothesis_settings(max_examples=60, stateful_step_count=40)
 
 
 def test_providers_have_breakers_of_their_own(one: Breakers, time: Time) -> None:

@@ -203,7 +203,9 @@ _STEPS = st.lists(
 
 
 @given(steps=_STEPS, requests=st.integers(1, 5), tokens=st.integers(1, 120))
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_it_decides_as_a_plain_list_of_calls_would(
     steps: list[tuple[str, int, int, int]], requests: int, tokens: int
 ) -> None:

@@ -329,7 +329,6 @@ def _settings() -> settings:
         # make chaos asks for many more.
         max_examples=int(os.environ.get("ENGINE_EXAMPLES", "25")),
         stateful_step_count=40,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )

@@ -80,7 +80,7 @@ def attempts(draw: st.DrawFn, within: timedelta) -> Attempted:
 
 
 @given(found=st.lists(pasts(), min_size=1, max_size=12), batches=st.lists(st.integers(1, 9), min_size=1, max_size=6))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_the_roll_ups_say_what_a_count_of_everything_says(
     found: list[tuple[Place, Past]], batches: list[int], tenants: tuple[Tenant, Tenant],
     configs: tuple[tuple[WorkflowConfig, WorkflowConfig], ...],
@@ -108,7 +108,7 @@ def test_the_roll_ups_say_what_a_count_of_everything_says(
 
 
 @given(found=st.lists(pasts(), min_size=1, max_size=40))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_an_organizations_figures_are_those_of_its_runs(
     found: list[tuple[Place, Past]], tenants: tuple[Tenant, Tenant],
     configs: tuple[tuple[WorkflowConfig, WorkflowConfig], ...],
@@ -150,7 +150,7 @@ def test_an_organizations_figures_are_those_of_its_runs(
 
 
 @given(st.lists(st.floats(min_value=0, max_value=10**9, allow_nan=False), min_size=1, max_size=60), st.floats(0, 1))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_quantile_is_at_most_five_percent_off(found: list[float], share: float) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT workflow_statistics_bucket(n) FROM unnest(%s::float8[]) n", [found])

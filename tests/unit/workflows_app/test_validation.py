@@ -177,7 +177,7 @@ def tenant() -> Tenant:
     return owner()
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(
         [["stages"], ["stages", "A"], ["stages", "A", "steps"], ["stages", "A", "steps", 2], ["defaults"], ["version"]]

@@ -124,7 +124,9 @@ def test_everything_goes_wrong_and_every_run_finishes_once(
     assert_effects_once(run_ids)
     assert_money_is_whole(accounts, run_ids)
     with operator_context("test"):
-        assert runs_check().differences == []
+        # Theirs: tests before this one may have left histories that they damaged.
+        for account in accounts:
+            assert runs_check(organization_id=account.organization_id).differences == []
 
 
 def errors(run_ids: list[UUID]) -> list[Any]:

@@ -29,7 +29,7 @@ from workflows_app.models import RunLog
 from workflows_app.reads.logs import run_logs
 from workflows_app.selectors import run_get
 from workflows_app.services import run_logs as kept
-from workflows_app.services.claims import run_claim
+from workflows_app.services.claims import Claim, run_claim
 from workflows_app.services.execution import run_advance
 from workflows_app.services.live import Silence
 from workflows_app.services.run_logs import step_logs
@@ -48,6 +48,17 @@ def talk(ctx: StepContext) -> StepResult:
 
 def silent(ctx: StepContext) -> StepResult:
     return StepResult()
+
+
+def claimed() -> tuple[Tenant, Claim]:
+    """A run whose step a worker has begun."""
+    tenant = owner()
+    with handlers(silent=silent):
+        run = started(tenant, "silent")
+        with acting(tenant):
+            claim = run_claim(run.id)
+    assert claim is not None
+    return tenant, claim
 
 
 def done(tenant: Tenant, *steps: Any, **fields: Any) -> UUID:
@@ -220,29 +231,19 @@ def test_many_lines_are_written_in_order_and_few_statements() -> None:
 @pytest.mark.parametrize("joins", ["enable_hashjoin", "enable_mergejoin", "enable_nestloop"])
 def test_lines_are_inserted_in_their_order_whatever_the_planner_does(joins: str) -> None:
     """Two who want the same numbers in different orders would each wait for the other."""
-    tenant = owner()
-    with handlers(silent=silent):
-        run = started(tenant, "silent")
-        with acting(tenant):
-            claim = run_claim(run.id)
-    assert claim is not None
+    tenant, claim = claimed()
     with bound(tenant), transaction.atomic(), connection.cursor() as cursor:
         for method in {"enable_hashjoin", "enable_mergejoin", "enable_nestloop"} - {joins}:
             cursor.execute(f"SET LOCAL {method} = off")
         with step_logs(claim, Silence()):
             for number in range(200):
                 SOMEBODY.warning("%s", number)
-        cursor.execute("SELECT seq FROM run_logs WHERE run_id = %s ORDER BY tableoid, ctid", [run.id])
+        cursor.execute("SELECT seq FROM run_logs WHERE run_id = %s ORDER BY tableoid, ctid", [claim.run.id])
         assert [seq for (seq,) in cursor.fetchall()] == list(range(1, 201))
 
 
 def test_two_workers_that_write_about_one_run_get_numbers_of_their_own() -> None:
-    tenant = owner()
-    with handlers(silent=silent):
-        run = started(tenant, "silent")
-        with acting(tenant):
-            claim = run_claim(run.id)
-    assert claim is not None
+    tenant, claim = claimed()
     ready = threading.Barrier(4)
 
     def worker(number: int) -> None:
@@ -258,52 +259,37 @@ def test_two_workers_that_write_about_one_run_get_numbers_of_their_own() -> None
         thread.start()
     for thread in threads:
         thread.join()
-    lines = lines_of(tenant, run.id)
+    lines = lines_of(tenant, claim.run.id)
     assert [line.seq for line in lines] == list(range(1, 81))
     assert sorted(line.message for line in lines) == sorted(f"{n} {each}" for n in range(4) for each in range(20))
 
 
 def test_lines_wait_for_a_database_that_is_away_and_the_step_does_not(database_gate: Gate) -> None:
-    tenant = owner()
-    with handlers(silent=silent):
-        run = started(tenant, "silent")
-        with acting(tenant):
-            claim = run_claim(run.id)
-    assert claim is not None
+    tenant, claim = claimed()
     with bound(tenant), step_logs(claim, Silence()):
         SOMEBODY.warning("nobody hears this yet")
         database_gate.shut()
     database_gate.open()
-    wait_until(lambda: bool(_committed(run.id)), timeout=30)
-    assert said(tenant, run.id) == ["nobody hears this yet"]
+    wait_until(lambda: bool(_committed(claim.run.id)), timeout=30)
+    assert said(tenant, claim.run.id) == ["nobody hears this yet"]
 
 
 def test_lines_are_dropped_and_counted_when_the_database_stays_away(
     database_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept, "PATIENCE", 0.0)
-    tenant = owner()
-    with handlers(silent=silent):
-        run = started(tenant, "silent")
-        with acting(tenant):
-            claim = run_claim(run.id)
-    assert claim is not None
+    tenant, claim = claimed()
     before = dropped("database")
     with bound(tenant), step_logs(claim, Silence()):
         SOMEBODY.warning("never kept")
         database_gate.shut()
     wait_until(lambda: dropped("database") == before + 1, timeout=30)
     database_gate.open()
-    assert said(tenant, run.id) == []
+    assert said(tenant, claim.run.id) == []
 
 
 def test_a_step_that_says_nothing_costs_no_statement(django_assert_num_queries: Any) -> None:
-    tenant = owner()
-    with handlers(silent=silent):
-        run = started(tenant, "silent")
-        with acting(tenant):
-            claim = run_claim(run.id)
-    assert claim is not None
+    tenant, claim = claimed()
     with bound(tenant), django_assert_num_queries(0), step_logs(claim, Silence()):
         pass
 
